@@ -1,0 +1,37 @@
+package v1alpha1
+
+// Condition types, as kstatus reads them: Ready says that the whole resource is usable as specified, Reconciling that
+// work towards it goes on, Stalled that no progress is possible without a change from outside.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
+
+// Reasons of the conditions above.
+const (
+	// ReasonReady: every object that was asked for is there and ready.
+	ReasonReady = "Ready"
+	// ReasonProgressing: objects are being created, changed or waited for.
+	ReasonProgressing = "Progressing"
+	// ReasonDeleting: the resource is going and its objects are being removed.
+	ReasonDeleting = "Deleting"
+	// ReasonWorkloadNotReady: a workload that was ready is not at the moment.
+	ReasonWorkloadNotReady = "WorkloadNotReady"
+	// ReasonWorkloadFailed: a workload can't be run as specified; the message names it and the cause.
+	ReasonWorkloadFailed = "WorkloadFailed"
+	// ReasonImageUnavailable: an image is neither there nor to be had.
+	ReasonImageUnavailable = "ImageUnavailable"
+	// ReasonBackendUnavailable: Podman or the cluster does not answer.
+	ReasonBackendUnavailable = "BackendUnavailable"
+	// ReasonInvalidSpec: the specification contradicts itself in a way the schema can't see.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonNameTaken: another owner already holds a name that this resource needs.
+	ReasonNameTaken = "NameTaken"
+	// ReasonSubnetInUse: a network's subnet overlaps one that the host already has.
+	ReasonSubnetInUse = "SubnetInUse"
+	// ReasonPortInUse: a host port is held by another program.
+	ReasonPortInUse = "PortInUse"
+	// ReasonReferenceMissing: a Secret or ConfigMap, or a key in it, does not exist.
+	ReasonReferenceMissing = "ReferenceMissing"
+)
