@@ -1,0 +1,21 @@
+package manifests
+
+// The catalogue: upstream images by pinned version. A caller that can't pull them maps each to one that it has
+// (StackFacts.Images).
+const (
+	// ImageNginx is the gateway's.
+	ImageNginx = "docker.io/library/nginx:1.30.6"
+)
+
+// Catalogue lists every image that mockup chooses itself, by the name of its program.
+func Catalogue() map[string]string {
+	return map[string]string{"nginx": ImageNginx}
+}
+
+// mapped is the reference that is really run for image.
+func (f StackFacts) mapped(image string) string {
+	if other := f.Images[image]; other != "" {
+		return other
+	}
+	return image
+}

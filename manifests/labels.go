@@ -1,0 +1,65 @@
+package manifests
+
+// Labels on rendered objects.
+const (
+	// LabelManagedBy, LabelPartOf and LabelName are the recommended labels of Kubernetes.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	LabelPartOf    = "app.kubernetes.io/part-of"
+	LabelName      = "app.kubernetes.io/name"
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "mockup"
+
+	// LabelOwner holds Owner.String on every object, pod, volume, network and secret that belongs to it.
+	LabelOwner = "mockup.dev/owner"
+	// LabelWorkload holds the name of the Deployment, DaemonSet or Job on its pods.
+	LabelWorkload = "mockup.dev/workload"
+	// LabelComponent holds the name of a service, network or volume, or "gateway", as in the specification.
+	LabelComponent = "mockup.dev/component"
+	// LabelReclaim is Retain or Delete on a claim and on its volume.
+	LabelReclaim = "mockup.dev/reclaim"
+	// LabelNetworkPrefix + network name is "true" on pods that join it.
+	LabelNetworkPrefix = "network.mockup.dev/"
+)
+
+// Annotations on rendered objects.
+const (
+	// AnnotationSubnet and AnnotationInternal on a NetworkPolicy make it a network of the stack.
+	AnnotationSubnet   = "network.mockup.dev/subnet"
+	AnnotationInternal = "network.mockup.dev/internal"
+	// AnnotationIPPrefix + network name on a pod template is its fixed address there.
+	AnnotationIPPrefix = "ip.network.mockup.dev/"
+	// AnnotationExisting on a claim names the Podman volume that it adopts.
+	AnnotationExisting = "volume.mockup.dev/existing"
+	// AnnotationConfigPrefix + object name on a pod template is a digest of a ConfigMap or Secret that the pod mounts
+	// under a stable name: a change of it is a change of the template.
+	AnnotationConfigPrefix = "config.mockup.dev/"
+	// AnnotationReload on a pod template is the command, a JSON array, by which the main container's program takes up
+	// changed configuration without a restart, and AnnotationReloadTest the one that tests it first. On a template that has
+	// them, they take up everything that has a digest there.
+	AnnotationReload     = "mockup.dev/reload"
+	AnnotationReloadTest = "mockup.dev/reload-test"
+)
+
+// objectLabels are on every object of an owner.
+func objectLabels(owner Owner, component string) map[string]string {
+	return map[string]string{
+		LabelManagedBy: ManagedBy,
+		LabelPartOf:    owner.Name,
+		LabelName:      component,
+		LabelComponent: component,
+		LabelOwner:     owner.String(),
+	}
+}
+
+// podLabels are on every pod of a component, beside one label for each of its networks.
+func podLabels(owner Owner, component string) map[string]string {
+	labels := objectLabels(owner, component)
+	labels[LabelWorkload] = WorkloadName(owner.Name, component)
+	return labels
+}
+
+// selectorLabels find the pods of a component. They are few and independent of the owner's form, since a Deployment's
+// selector can never change.
+func selectorLabels(owner Owner, component string) map[string]string {
+	return map[string]string{LabelPartOf: owner.Name, LabelComponent: component}
+}

@@ -1,0 +1,189 @@
+package manifests
+
+import (
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// head is what a reader should know before playing a set by hand.
+func head(set Set, o PrintOptions) []string {
+	file := o.File
+	if file == "" {
+		file = "stack.yaml"
+	}
+	lines := []string{fmt.Sprintf("%s %s of namespace %s.", set.Owner.Kind, set.Owner.Name, set.Owner.Namespace), "",
+		"To run it with Podman alone:"}
+	lines = append(lines, commands(set, file)...)
+	lines = append(lines, needs(set, o.Missing)...)
+	lines = append(lines, "", "Podman alone does not do what follows; mockup does:")
+	for _, l := range losses(set) {
+		lines = append(lines, "- "+l)
+	}
+	return lines
+}
+
+// commands that play a set: on one network, since kube play puts every pod on all of its networks.
+func commands(set Set, file string) []string {
+	var out []string
+	play := "  podman kube play"
+	if n := playNetwork(set); n != nil {
+		out = append(out, fmt.Sprintf("  podman network create --ignore --subnet %s %s", n.Annotations[AnnotationSubnet], n.Name))
+		play += " --network " + n.Name
+	}
+	secrets, configMaps := usedBy(set)
+	if len(secrets) > 0 {
+		out = append(out, "  podman kube play secrets.yaml")
+	}
+	if len(configMaps) > 0 {
+		play += " --configmap configmaps.yaml"
+	}
+	return append(out, play+" "+file)
+}
+
+// needs are the Secrets and ConfigMaps that the set refers to.
+func needs(set Set, missing []Reference) []string {
+	secrets, configMaps := usedBy(set)
+	var out []string
+	if len(secrets) > 0 {
+		out = append(out, "", "secrets.yaml must hold these Secrets, which are never printed: "+strings.Join(secrets, ", "))
+	}
+	if len(configMaps) > 0 {
+		out = append(out, "", "configmaps.yaml must hold these ConfigMaps: "+strings.Join(configMaps, ", "))
+	}
+	if len(missing) > 0 {
+		out = append(out, "", "Not found when this was rendered:")
+	}
+	for _, r := range missing {
+		out = append(out, "- "+r.String())
+	}
+	return out
+}
+
+// losses are what kube play leaves out of this very set.
+func losses(set Set) []string {
+	out := []string{"readiness: a name leads to a pod before it answers, and after it stopped answering"}
+	for _, o := range set.Objects {
+		switch o := o.(type) {
+		case *networkingv1.NetworkPolicy:
+			out = append(out, networkLosses(o)...)
+		case *corev1.PersistentVolumeClaim:
+			if name := o.Annotations[AnnotationExisting]; name != "" {
+				out = append(out, fmt.Sprintf("volume %s is not adopted: a new and empty %s takes its place, unless you replace its claimName by %s", name, o.Name, name))
+			}
+		case *appsv1.Deployment:
+			out = append(out, deploymentLosses(o)...)
+		}
+	}
+	return append(out, "rolling updates, repair of what drifts, removal of what is no longer named")
+}
+
+func networkLosses(p *networkingv1.NetworkPolicy) []string {
+	if p.Annotations[AnnotationSubnet] == "" {
+		return nil
+	}
+	if p.Annotations[AnnotationInternal] == "true" {
+		return []string{fmt.Sprintf("network %s is not made: its pods are with all others, and can get out", p.Name)}
+	}
+	return nil
+}
+
+func deploymentLosses(d *appsv1.Deployment) []string {
+	var out []string
+	if n := *d.Spec.Replicas; n != 1 {
+		out = append(out, fmt.Sprintf("%s runs once, not %d times", d.Name, n))
+	}
+	for _, key := range sortedKeys(d.Spec.Template.Annotations) {
+		if network, ok := strings.CutPrefix(key, AnnotationIPPrefix); ok {
+			out = append(out, fmt.Sprintf("%s does not have its address %s on network %s", d.Name, d.Spec.Template.Annotations[key], network))
+		}
+	}
+	for _, c := range d.Spec.Template.Spec.Containers {
+		if inContainer(c.LivenessProbe) || inContainer(c.StartupProbe) {
+			out = append(out, fmt.Sprintf("%s is probed from inside its container: its image needs a shell, curl and nc, or it is restarted for ever", d.Name))
+		}
+	}
+	return out
+}
+
+// inContainer tells whether Podman makes of a probe a shell command with curl or nc.
+func inContainer(p *corev1.Probe) bool {
+	return p != nil && (p.HTTPGet != nil || p.TCPSocket != nil)
+}
+
+// playNetwork is the first network with a way out, or the first of all.
+func playNetwork(set Set) *networkingv1.NetworkPolicy {
+	var first *networkingv1.NetworkPolicy
+	for _, o := range set.Objects {
+		p, ok := o.(*networkingv1.NetworkPolicy)
+		if !ok || p.Annotations[AnnotationSubnet] == "" {
+			continue
+		}
+		if p.Annotations[AnnotationInternal] != "true" {
+			return p
+		}
+		if first == nil {
+			first = p
+		}
+	}
+	return first
+}
+
+// usedBy lists the Secrets and ConfigMaps that pods of set use and set does not make, sorted.
+func usedBy(set Set) (secrets, configMaps []string) {
+	own, used := map[Ref]bool{}, map[Ref]bool{}
+	for _, o := range set.Objects {
+		own[RefOf(o)] = true
+		if d, ok := o.(*appsv1.Deployment); ok {
+			for _, r := range podReferences(&d.Spec.Template.Spec) {
+				used[r] = true
+			}
+		}
+	}
+	secretNames, configMapNames := map[string]bool{}, map[string]bool{}
+	for r := range used {
+		switch {
+		case own[r]:
+		case r.Kind == "Secret":
+			secretNames[r.Name] = true
+		default:
+			configMapNames[r.Name] = true
+		}
+	}
+	return sortedKeys(secretNames), sortedKeys(configMapNames)
+}
+
+// podReferences are the Secrets and ConfigMaps that a pod mounts or takes variables from.
+func podReferences(pod *corev1.PodSpec) []Ref {
+	var out []Ref
+	for _, v := range pod.Volumes {
+		if v.Secret != nil {
+			out = append(out, Ref{Kind: "Secret", Name: v.Secret.SecretName})
+		}
+		if v.ConfigMap != nil {
+			out = append(out, Ref{Kind: "ConfigMap", Name: v.ConfigMap.Name})
+		}
+	}
+	for _, c := range pod.Containers {
+		for _, e := range c.EnvFrom {
+			if e.SecretRef != nil {
+				out = append(out, Ref{Kind: "Secret", Name: e.SecretRef.Name})
+			}
+			if e.ConfigMapRef != nil {
+				out = append(out, Ref{Kind: "ConfigMap", Name: e.ConfigMapRef.Name})
+			}
+		}
+		for _, e := range c.Env {
+			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
+				out = append(out, Ref{Kind: "Secret", Name: e.ValueFrom.SecretKeyRef.Name})
+			}
+			if e.ValueFrom != nil && e.ValueFrom.ConfigMapKeyRef != nil {
+				out = append(out, Ref{Kind: "ConfigMap", Name: e.ValueFrom.ConfigMapKeyRef.Name})
+			}
+		}
+	}
+	return out
+}
