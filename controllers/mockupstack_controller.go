@@ -1,0 +1,163 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/manifests"
+)
+
+// controllerName is the reporter of events.
+const controllerName = "mockupstack"
+
+// finalizer keeps a stack until nothing of it is left but retained volumes.
+const finalizer = "mockup.dev/stack"
+
+// +kubebuilder:rbac:groups=mockup.dev,resources=mockupstacks,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=mockup.dev,resources=mockupstacks/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=mockup.dev,resources=mockupstacks/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups="",resources=services;persistentvolumeclaims;serviceaccounts,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods/log,verbs=get
+// +kubebuilder:rbac:groups="",resources=pods/exec;pods/portforward,verbs=create;get
+// +kubebuilder:rbac:groups=apps,resources=deployments;daemonsets,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
+
+// StackReconciler brings MockupStacks to life.
+type StackReconciler struct {
+	client client.Client
+	// live reads what is not worth a cache: Secrets and ConfigMaps.
+	live   client.Reader
+	events events.EventRecorder
+	Options
+}
+
+// Reconcile is one pass: gather, render, apply, judge, write the status once.
+func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	stack := &v1alpha1.MockupStack{}
+	if err := r.client.Get(ctx, req.NamespacedName, stack); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if !stack.DeletionTimestamp.IsZero() {
+		return r.remove(ctx, stack)
+	}
+	if controllerutil.AddFinalizer(stack, finalizer) {
+		if err := r.client.Update(ctx, stack); err != nil {
+			return reconcile.Result{}, fmt.Errorf("adding the finalizer: %w", err)
+		}
+	}
+	seen, applyErr := r.apply(ctx, stack)
+	if err := r.writeStatus(ctx, stack, stackStatus(stack, seen, applyErr, r.Clock())); err != nil {
+		return reconcile.Result{}, err
+	}
+	if applyErr != nil {
+		return reconcile.Result{}, retryable(applyErr)
+	}
+	return reconcile.Result{RequeueAfter: r.untilRenewal(ctx, stack)}, nil
+}
+
+// apply makes what the stack asks for true as far as one pass can.
+func (r *StackReconciler) apply(ctx context.Context, stack *v1alpha1.MockupStack) (observed, error) {
+	facts, err := r.gather(ctx, stack)
+	if err != nil {
+		return observed{}, err
+	}
+	set, err := manifests.Stack(stack, facts)
+	if err != nil {
+		return observed{}, err
+	}
+	seen, err := r.Backend.Apply(ctx, set)
+	if err != nil {
+		return observed{}, &backendError{err}
+	}
+	return observed{Set: set, Observation: seen}, nil
+}
+
+// observed is what a pass has seen of what it asked for.
+type observed struct {
+	manifests.Set
+	backend.Observation
+}
+
+// remove takes everything of the stack away but retained volumes, and lets it go when nothing else is left.
+func (r *StackReconciler) remove(ctx context.Context, stack *v1alpha1.MockupStack) (reconcile.Result, error) {
+	if !controllerutil.ContainsFinalizer(stack, finalizer) {
+		return reconcile.Result{}, nil
+	}
+	set := manifests.StackRemoval(stack)
+	seen, err := r.Backend.Apply(ctx, set)
+	if err != nil {
+		err = &backendError{err}
+	}
+	live := leftover(seen)
+	if err == nil && len(live) == 0 {
+		controllerutil.RemoveFinalizer(stack, finalizer)
+		if err := r.client.Update(ctx, stack); err != nil {
+			return reconcile.Result{}, fmt.Errorf("removing the finalizer: %w", client.IgnoreNotFound(err))
+		}
+		return reconcile.Result{}, nil
+	}
+	if err := r.writeStatus(ctx, stack, removalStatus(stack, live, err, r.Clock())); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{}, err
+}
+
+// writeStatus patches the status if it differs, and then tells of transitions.
+func (r *StackReconciler) writeStatus(ctx context.Context, stack *v1alpha1.MockupStack, status v1alpha1.MockupStackStatus) error {
+	if equality.Semantic.DeepEqual(stack.Status, status) {
+		return nil
+	}
+	before := stack.DeepCopy()
+	stack.Status = status
+	if err := r.client.Status().Patch(ctx, stack, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("writing the status of %s: %w", keyOf(stack), client.IgnoreNotFound(err))
+	}
+	for _, e := range transitions(before.Status, status) {
+		r.events.Eventf(stack, nil, e.kind, e.reason, "Reconcile", "%s", e.message)
+	}
+	return nil
+}
+
+// backendError is a backend that could not be asked or told.
+type backendError struct{ error }
+
+func (e *backendError) Unwrap() error { return e.error }
+
+// retryable keeps errors that only a change of the specification or of what it refers to can mend out of the back-off:
+// that change re-enters by itself.
+func retryable(err error) error {
+	var invalid *manifests.InvalidError
+	var missing *manifests.MissingError
+	var taken *nameTakenError
+	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) {
+		return reconcile.TerminalError(err)
+	}
+	return err
+}
+
+func (r *StackReconciler) setup(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(controllerName).
+		For(&v1alpha1.MockupStack{}, forChangedSpec()).
+		WatchesRawSource(backendChanges(r.Backend, "MockupStack")).
+		WatchesMetadata(metadataOf("Secret"), r.referring("Secret")).
+		WatchesMetadata(metadataOf("ConfigMap"), r.referring("ConfigMap")).
+		WithOptions(concurrency()).
+		Complete(r)
+}

@@ -1,0 +1,198 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/certificates"
+	"mockup.dev/mockup/manifests"
+)
+
+// gather reads what rendering the stack depends on, and makes the Secrets that are the operator's to make.
+func (r *StackReconciler) gather(ctx context.Context, stack *v1alpha1.MockupStack) (manifests.StackFacts, error) {
+	facts := manifests.StackFacts{Images: r.Images, Secrets: map[string]*corev1.Secret{}, ConfigMaps: map[string]*corev1.ConfigMap{}}
+	if err := r.checkNames(ctx, stack); err != nil {
+		return facts, err
+	}
+	if err := r.ensureCertificate(ctx, stack); err != nil {
+		return facts, err
+	}
+	for _, ref := range manifests.StackReferences(stack) {
+		key := types.NamespacedName{Namespace: stack.Namespace, Name: ref.Name}
+		var err error
+		switch ref.Kind {
+		case "Secret":
+			found := &corev1.Secret{}
+			if err = r.live.Get(ctx, key, found); err == nil {
+				facts.Secrets[ref.Name] = found
+			}
+		case "ConfigMap":
+			found := &corev1.ConfigMap{}
+			if err = r.live.Get(ctx, key, found); err == nil {
+				facts.ConfigMaps[ref.Name] = found
+			}
+		}
+		if client.IgnoreNotFound(err) != nil {
+			return facts, fmt.Errorf("reading %s: %w", ref, err)
+		}
+	}
+	return facts, nil
+}
+
+// nameTakenError says that an older stack of the namespace has a service of the same name.
+type nameTakenError struct{ field, name, holder string }
+
+func (e *nameTakenError) Error() string {
+	return fmt.Sprintf("%s: the name %q is taken in this namespace by MockupStack %s: a Service name leads to one stack only", e.field, e.name, e.holder)
+}
+
+// checkNames fails when an older stack of the namespace holds a Service name that this one asks for.
+func (r *StackReconciler) checkNames(ctx context.Context, stack *v1alpha1.MockupStack) error {
+	var others v1alpha1.MockupStackList
+	if err := r.client.List(ctx, &others, client.InNamespace(stack.Namespace)); err != nil {
+		return fmt.Errorf("listing the stacks of namespace %s: %w", stack.Namespace, err)
+	}
+	return takenName(stack, others.Items)
+}
+
+func takenName(stack *v1alpha1.MockupStack, others []v1alpha1.MockupStack) error {
+	for i, s := range stack.Spec.Services {
+		for _, other := range others {
+			if other.Name == stack.Name || !older(&other, stack) {
+				continue
+			}
+			if slices.ContainsFunc(other.Spec.Services, func(o v1alpha1.Service) bool { return o.Name == s.Name }) {
+				return &nameTakenError{fmt.Sprintf("spec.services[%d].name", i), s.Name, other.Name}
+			}
+		}
+	}
+	return nil
+}
+
+// older is a total order, so that of two stacks exactly one has the name.
+func older(a, b *v1alpha1.MockupStack) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.Name < b.Name
+}
+
+// ensureCertificate makes or renews the gateway's certificate where the stack asks the operator to.
+func (r *StackReconciler) ensureCertificate(ctx context.Context, stack *v1alpha1.MockupStack) error {
+	if stack.Spec.Gateway == nil || stack.Spec.Gateway.TLS.SelfSigned == nil {
+		return nil
+	}
+	authority, err := r.secret(ctx, stack.Namespace, manifests.GatewayCAName(stack.Name))
+	if err != nil {
+		return err
+	}
+	server, err := r.secret(ctx, stack.Namespace, manifests.GatewayTLSName(stack.Name))
+	if err != nil {
+		return err
+	}
+	for _, s := range []*corev1.Secret{authority, server} {
+		if s != nil && !metav1.IsControlledBy(s, stack) {
+			return &nameTakenError{"spec.gateway.tls.selfSigned", s.Name, "Secret/" + s.Name + " which is not this stack's"}
+		}
+	}
+	ca, tls, changed, err := certificates.GatewaySecrets(stack, authority, server, r.Clock())
+	if err != nil || !changed {
+		return err
+	}
+	for _, want := range []*corev1.Secret{ca, tls} {
+		if err := r.keepSecret(ctx, stack, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepSecret creates or updates a Secret that belongs to the stack.
+func (r *StackReconciler) keepSecret(ctx context.Context, stack *v1alpha1.MockupStack, want *corev1.Secret) error {
+	if err := controllerutil.SetControllerReference(stack, want, r.client.Scheme()); err != nil {
+		return fmt.Errorf("owning Secret %s: %w", want.Name, err)
+	}
+	err := r.client.Create(ctx, want)
+	if apierrors.IsAlreadyExists(err) {
+		err = r.client.Update(ctx, want)
+	}
+	if err != nil {
+		return fmt.Errorf("writing Secret %s: %w", want.Name, err)
+	}
+	return nil
+}
+
+// secret is nil when there is none of this name.
+func (r *StackReconciler) secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	found := &corev1.Secret{}
+	err := r.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, found)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+	}
+	return found, nil
+}
+
+// untilRenewal is the time until the gateway's certificate is to be renewed; zero when there is nothing to renew.
+func (r *StackReconciler) untilRenewal(ctx context.Context, stack *v1alpha1.MockupStack) time.Duration {
+	if stack.Spec.Gateway == nil || stack.Spec.Gateway.TLS.SelfSigned == nil {
+		return 0
+	}
+	s, err := r.secret(ctx, stack.Namespace, manifests.GatewayTLSName(stack.Name))
+	if err != nil || s == nil {
+		return time.Minute
+	}
+	at, err := certificates.RenewAt(certificates.Pair{Certificate: s.Data[manifests.KeyCertificate], Key: s.Data[manifests.KeyPrivateKey]})
+	if err != nil {
+		return time.Minute
+	}
+	return max(at.Sub(r.Clock()), time.Second)
+}
+
+// referring maps a Secret or ConfigMap to the stacks of its namespace that refer to it.
+func (r *StackReconciler) referring(kind string) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		var stacks v1alpha1.MockupStackList
+		if err := r.client.List(ctx, &stacks, client.InNamespace(o.GetNamespace())); err != nil {
+			return nil
+		}
+		var out []reconcile.Request
+		for i := range stacks.Items {
+			refers := func(ref manifests.Reference) bool { return ref.Kind == kind && ref.Name == o.GetName() }
+			if slices.ContainsFunc(manifests.StackReferences(&stacks.Items[i]), refers) {
+				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&stacks.Items[i])})
+			}
+		}
+		return out
+	})
+}
+
+// forChangedSpec lets a stack's own status writes pass unheeded.
+func forChangedSpec() builder.ForOption {
+	return builder.WithPredicates(predicate.GenerationChangedPredicate{})
+}
+
+// metadataOf is the type whose metadata alone is cached: contents are read when they are needed.
+func metadataOf(kind string) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: kind}}
+}
+
+// concurrency lets stacks be reconciled side by side, so that a slow one delays no other.
+func concurrency() controller.Options { return controller.Options{MaxConcurrentReconciles: 4} }

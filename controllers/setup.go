@@ -1,0 +1,59 @@
+// Package controllers reconciles the resources of mockup: each is gathered into facts, rendered, applied to the backend
+// as a whole, judged, and its status written once.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"mockup.dev/mockup/internal/backend"
+)
+
+// Options of Setup.
+type Options struct {
+	// Backend runs what is rendered.
+	Backend backend.Backend
+	// Images maps image references to those that are really run.
+	Images map[string]string
+	// Clock gives the time; nil is the system's.
+	Clock func() time.Time
+}
+
+// Setup adds every controller to mgr.
+func Setup(mgr ctrl.Manager, o Options) error {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	r := &StackReconciler{
+		client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder(controllerName), Options: o,
+	}
+	if err := r.setup(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
+	}
+	return nil
+}
+
+// backendChanges feeds the owners of one kind that the backend reports into a controller's queue.
+func backendChanges(b backend.Backend, kind string) source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		go func() {
+			for owner := range b.Changes(ctx) {
+				if owner.Kind == kind {
+					queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}})
+				}
+			}
+		}()
+		return nil
+	})
+}
+
+// keyOf an object, for messages.
+func keyOf(o client.Object) string { return o.GetNamespace() + "/" + o.GetName() }

@@ -1,0 +1,486 @@
+package podman
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containers/podman/v5/pkg/api/handlers"
+	"github.com/containers/podman/v5/pkg/bindings"
+	"github.com/containers/podman/v5/pkg/bindings/containers"
+	"github.com/containers/podman/v5/pkg/bindings/images"
+	"github.com/containers/podman/v5/pkg/bindings/kube"
+	"github.com/containers/podman/v5/pkg/bindings/network"
+	"github.com/containers/podman/v5/pkg/bindings/pods"
+	"github.com/containers/podman/v5/pkg/bindings/system"
+	"github.com/containers/podman/v5/pkg/bindings/volumes"
+	"github.com/containers/podman/v5/pkg/domain/entities/types"
+	"github.com/containers/podman/v5/pkg/errorhandling"
+	dockercontainer "github.com/docker/docker/api/types/container"
+	nettypes "go.podman.io/common/libnetwork/types"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// client is the engine that Podman's own bindings reach through its socket. It is the only user of the bindings.
+type client struct {
+	uri string
+
+	mu         sync.Mutex
+	connection context.Context
+}
+
+// connected is a caller's context that also carries the connection, as the bindings want it.
+type connected struct {
+	context.Context
+	connection context.Context
+}
+
+func (c connected) Value(key any) any {
+	if v := c.Context.Value(key); v != nil {
+		return v
+	}
+	return c.connection.Value(key)
+}
+
+// connect returns ctx with the connection in it. The first call checks that the server speaks a usable version.
+func (c *client) connect(ctx context.Context) (context.Context, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.connection == nil {
+		connection, err := bindings.NewConnection(context.WithoutCancel(ctx), c.uri)
+		if err != nil {
+			return nil, fmt.Errorf("connecting to Podman at %s: %w", c.uri, err)
+		}
+		c.connection = connection
+	}
+	return connected{ctx, c.connection}, nil
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// notFound tells whether Podman answered that the object does not exist.
+func notFound(err error) bool {
+	var model *errorhandling.ErrorModel
+	return errors.As(err, &model) && model.ResponseCode == http.StatusNotFound
+}
+
+// inUse tells whether Podman refused to remove an object because something uses it.
+func inUse(err error) bool {
+	var model *errorhandling.ErrorModel
+	return errors.As(err, &model) && (model.ResponseCode == http.StatusConflict || strings.Contains(model.Message, "being used"))
+}
+
+func byOwner(owner string) map[string][]string {
+	if owner == "" {
+		return map[string][]string{"label": {manifests.LabelOwner}}
+	}
+	return map[string][]string{"label": {manifests.LabelOwner + "=" + owner}}
+}
+
+func (c *client) pods(ctx context.Context, owner string) ([]podInfo, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pods.List(ctx, &pods.ListOptions{Filters: byOwner(owner)})
+	if err != nil {
+		return nil, fmt.Errorf("listing pods: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	ctrs, err := containers.List(ctx, &containers.ListOptions{All: ptr(true), Filters: byOwner(owner)})
+	if err != nil {
+		return nil, fmt.Errorf("listing containers: %w", err)
+	}
+	known := make(map[string]containerInfo, len(ctrs))
+	for _, ctr := range ctrs {
+		known[ctr.ID] = containerOf(ctr)
+	}
+	found := make([]podInfo, 0, len(list))
+	for _, p := range list {
+		found = append(found, podOf(p, known))
+	}
+	return found, nil
+}
+
+func containerOf(c types.ListContainer) containerInfo {
+	info := containerInfo{
+		id: c.ID, state: c.State, image: c.Image, labels: c.Labels,
+		started: time.Unix(c.StartedAt, 0), exited: time.Unix(c.ExitedAt, 0), exitCode: c.ExitCode, restarts: int32(c.Restarts),
+	}
+	if len(c.Names) > 0 {
+		info.name = c.Names[0]
+	}
+	return info
+}
+
+func podOf(p *types.ListPodsReport, known map[string]containerInfo) podInfo {
+	info := podInfo{id: p.Id, name: p.Name, status: p.Status, labels: p.Labels}
+	for _, c := range p.Containers {
+		ctr, ok := known[c.Id]
+		if !ok {
+			ctr = containerInfo{id: c.Id, name: c.Names, state: c.Status}
+		}
+		if c.Id == p.InfraId {
+			info.infra = ctr
+		} else {
+			info.containers = append(info.containers, ctr)
+		}
+	}
+	return info
+}
+
+func (c *client) podNamed(ctx context.Context, name string) (podInfo, bool, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return podInfo{}, false, err
+	}
+	// The name filter is a regular expression; inspect and exists would match an ID's beginning too.
+	list, err := pods.List(ctx, &pods.ListOptions{Filters: map[string][]string{"name": {"^" + name + "$"}}})
+	if err != nil {
+		return podInfo{}, false, fmt.Errorf("looking for pod %s: %w", name, err)
+	}
+	for _, p := range list {
+		if p.Name == name {
+			return podOf(p, nil), true, nil
+		}
+	}
+	return podInfo{}, false, nil
+}
+
+func (c *client) addresses(ctx context.Context, infraID string) (map[string]netip.Addr, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := containers.Inspect(ctx, infraID, nil)
+	if err != nil {
+		return nil, fmt.Errorf("inspecting infra container %.12s: %w", infraID, err)
+	}
+	found := map[string]netip.Addr{}
+	for name, n := range data.NetworkSettings.Networks {
+		if addr, err := netip.ParseAddr(n.IPAddress); err == nil {
+			found[name] = addr
+		}
+	}
+	return found, nil
+}
+
+func (c *client) play(ctx context.Context, p playRequest) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	o := &kube.PlayOptions{NoPodPrefix: ptr(true), Quiet: ptr(true), LogDriver: ptr("k8s-file")}
+	if len(p.networks) > 0 {
+		o.Network = &p.networks
+	}
+	report, err := kube.PlayWithBody(ctx, bytes.NewReader(p.document), o)
+	if err != nil {
+		return err
+	}
+	// Containers that fail to start are in the report of a successful call.
+	var failures []string
+	for _, pod := range report.Pods {
+		failures = append(failures, pod.ContainerErrors...)
+	}
+	if len(failures) > 0 {
+		return &playError{strings.Join(failures, "; ")}
+	}
+	return nil
+}
+
+func (c *client) restartPod(ctx context.Context, id string) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := pods.Restart(ctx, id, nil)
+	if err != nil {
+		return fmt.Errorf("restarting pod %.12s: %w", id, err)
+	}
+	return errors.Join(report.Errs...)
+}
+
+func (c *client) removePod(ctx context.Context, id string, grace time.Duration) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = pods.Remove(ctx, id, &pods.RemoveOptions{Force: ptr(true), Timeout: ptr(uint(grace.Seconds()))})
+	if err != nil && !notFound(err) {
+		return fmt.Errorf("removing pod %.12s: %w", id, err)
+	}
+	return nil
+}
+
+func (c *client) startContainer(ctx context.Context, id string) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := containers.Start(ctx, id, nil); err != nil {
+		return fmt.Errorf("starting container %.12s: %w", id, err)
+	}
+	return nil
+}
+
+func (c *client) restartContainer(ctx context.Context, id string) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := containers.Restart(ctx, id, nil); err != nil {
+		return fmt.Errorf("restarting container %.12s: %w", id, err)
+	}
+	return nil
+}
+
+func (c *client) volumes(ctx context.Context, owner string) ([]volumeInfo, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := volumes.List(ctx, &volumes.ListOptions{Filters: byOwner(owner)})
+	if err != nil {
+		return nil, fmt.Errorf("listing volumes: %w", err)
+	}
+	found := make([]volumeInfo, 0, len(list))
+	for _, v := range list {
+		found = append(found, volumeInfo{name: v.Name, labels: v.Labels})
+	}
+	return found, nil
+}
+
+func (c *client) volumeNamed(ctx context.Context, name string) (volumeInfo, bool, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return volumeInfo{}, false, err
+	}
+	v, err := volumes.Inspect(ctx, name, nil)
+	if notFound(err) || err == nil && v.Name != name { // Podman also finds the beginning of a name
+		return volumeInfo{}, false, nil
+	}
+	if err != nil {
+		return volumeInfo{}, false, fmt.Errorf("inspecting volume %s: %w", name, err)
+	}
+	return volumeInfo{name: v.Name, labels: v.Labels}, true, nil
+}
+
+func (c *client) createVolume(ctx context.Context, v volumeInfo) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := volumes.Create(ctx, types.VolumeCreateOptions{Name: v.name, Labels: v.labels}, nil); err != nil {
+		return fmt.Errorf("creating volume %s: %w", v.name, err)
+	}
+	return nil
+}
+
+func (c *client) removeVolume(ctx context.Context, name string) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	err = volumes.Remove(ctx, name, nil)
+	switch {
+	case err == nil || notFound(err):
+		return nil
+	case inUse(err):
+		return errBusy
+	}
+	return fmt.Errorf("removing volume %s: %w", name, err)
+}
+
+func (c *client) networks(ctx context.Context, owner string) ([]networkInfo, error) {
+	return c.listNetworks(ctx, byOwner(owner))
+}
+
+func (c *client) networkNamed(ctx context.Context, name string) (networkInfo, bool, error) {
+	list, err := c.listNetworks(ctx, map[string][]string{"name": {"^" + name + "$"}})
+	for _, n := range list {
+		if n.name == name {
+			return n, true, err
+		}
+	}
+	return networkInfo{}, false, err
+}
+
+func (c *client) listNetworks(ctx context.Context, filters map[string][]string) ([]networkInfo, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := network.List(ctx, &network.ListOptions{Filters: filters})
+	if err != nil {
+		return nil, fmt.Errorf("listing networks: %w", err)
+	}
+	found := make([]networkInfo, 0, len(list))
+	for _, n := range list {
+		info := networkInfo{name: n.Name, internal: n.Internal, labels: n.Labels}
+		for _, s := range n.Subnets {
+			if p, err := netip.ParsePrefix(s.Subnet.String()); err == nil {
+				info.subnet = p
+			}
+		}
+		found = append(found, info)
+	}
+	return found, nil
+}
+
+func (c *client) createNetwork(ctx context.Context, n networkInfo) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	subnet, err := nettypes.ParseCIDR(n.subnet.String())
+	if err != nil {
+		return fmt.Errorf("subnet %s of network %s: %w", n.subnet, n.name, err)
+	}
+	first, last := dynamicRange(n.subnet)
+	_, err = network.Create(ctx, &nettypes.Network{
+		Name: n.name, Driver: "bridge", Internal: n.internal, DNSEnabled: true, Labels: n.labels,
+		Subnets: []nettypes.Subnet{{Subnet: subnet, LeaseRange: &nettypes.LeaseRange{StartIP: net.IP(first.AsSlice()), EndIP: net.IP(last.AsSlice())}}},
+		// Two bridge networks of one host route to each other unless both are isolated.
+		Options: map[string]string{"isolate": "true"},
+	})
+	if err != nil {
+		return fmt.Errorf("creating network %s with subnet %s: %w", n.name, n.subnet, err)
+	}
+	return nil
+}
+
+func (c *client) removeNetwork(ctx context.Context, name string) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = network.Remove(ctx, name, nil)
+	switch {
+	case err == nil || notFound(err):
+		return nil
+	case inUse(err):
+		return errBusy
+	}
+	return fmt.Errorf("removing network %s: %w", name, err)
+}
+
+func (c *client) imageExists(ctx context.Context, ref string) (bool, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	ok, err := images.Exists(ctx, ref, nil)
+	if err != nil {
+		return false, fmt.Errorf("looking for image %s: %w", ref, err)
+	}
+	return ok, nil
+}
+
+func (c *client) pullImage(ctx context.Context, ref string) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = images.Pull(ctx, ref, &images.PullOptions{Quiet: ptr(true)})
+	return err
+}
+
+func (c *client) logs(ctx context.Context, container string, o logRequest, out io.Writer) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	options := &containers.LogOptions{Stdout: ptr(true), Stderr: ptr(true), Follow: ptr(o.follow), Timestamps: ptr(o.timestamps)}
+	if o.tail > 0 {
+		options.Tail = ptr(strconv.Itoa(o.tail))
+	}
+	lines := make(chan string)
+	done := make(chan error, 1)
+	go func() { done <- containers.Logs(ctx, container, options, lines, lines) }()
+	var broken error
+	for {
+		select {
+		case line := <-lines:
+			if broken == nil {
+				_, broken = io.WriteString(out, line)
+			}
+		case err := <-done:
+			return errors.Join(broken, err)
+		case <-ctx.Done():
+			go func() { // the bindings stop only between two frames: take what they still hand over
+				for {
+					select {
+					case <-lines:
+					case <-done:
+						return
+					}
+				}
+			}()
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *client) exec(ctx context.Context, container string, e execRequest) (int, error) {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return -1, err
+	}
+	config := &handlers.ExecCreateConfig{ExecOptions: dockercontainer.ExecOptions{
+		Cmd: e.command, AttachStdin: e.stdin != nil, AttachStdout: true, AttachStderr: true,
+	}}
+	session, err := containers.ExecCreate(ctx, container, config)
+	if err != nil {
+		return -1, fmt.Errorf("preparing to run %q: %w", e.command[0], err)
+	}
+	o := new(containers.ExecStartAndAttachOptions).
+		WithOutputStream(e.stdout).WithAttachOutput(true).WithErrorStream(e.stderr).WithAttachError(true)
+	if e.stdin != nil {
+		o = o.WithInputStream(*bufio.NewReader(e.stdin)).WithAttachInput(true)
+	}
+	// Podman keeps a session for five minutes, and takes seconds to remove a container that still has some.
+	defer func() {
+		_ = containers.ExecRemove(connected{context.WithoutCancel(ctx), ctx}, session, &containers.ExecRemoveOptions{Force: ptr(true)})
+	}()
+	if err := containers.ExecStartAndAttach(ctx, session, o); err != nil {
+		return -1, fmt.Errorf("running %q: %w", e.command[0], err)
+	}
+	report, err := containers.ExecInspect(ctx, session, nil)
+	if err != nil {
+		return -1, fmt.Errorf("asking for the exit code of %q: %w", e.command[0], err)
+	}
+	return report.ExitCode, nil
+}
+
+func (c *client) events(ctx context.Context, ready func(), send func(event)) error {
+	ctx, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	stream := make(chan types.Event)
+	if err := system.Events(ctx, stream, nil, &system.EventsOptions{Stream: ptr(true)}); err != nil {
+		return fmt.Errorf("subscribing to events: %w", err)
+	}
+	ready()
+	for e := range stream {
+		send(event{kind: string(e.Type), action: string(e.Action), id: e.Actor.ID, name: e.Actor.Attributes["name"], labels: e.Actor.Attributes})
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.New("the stream of events ended")
+}

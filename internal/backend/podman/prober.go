@@ -1,0 +1,307 @@
+package podman
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// firstResults is how long attend waits for the first results of new watches, so that a restart of the operator does not
+// make a running stack look unready for a moment.
+const firstResults = 200 * time.Millisecond
+
+// eagerPause is the pause between the first readiness probes of a container; it grows to the probe's period. A kubelet
+// waits a whole period, and for that long everyone waits for the pod.
+const eagerPause = 20 * time.Millisecond
+
+// prober runs the probes of containers from outside, one watch for each start of a container.
+type prober struct {
+	engine  engine
+	changed func(manifests.Owner)
+
+	mu      sync.Mutex
+	watches map[string]*watch
+}
+
+// watch of one start of one container.
+type watch struct {
+	owner   manifests.Owner
+	probes  probes
+	target  target
+	started time.Time
+	// restarts tells two starts within the same second apart.
+	restarts int32
+	cancel   context.CancelFunc
+	wakeup   chan struct{}
+
+	mu      sync.Mutex
+	ready   bool
+	message string
+	first   chan struct{}
+}
+
+func newProber(e engine, changed func(manifests.Owner)) *prober {
+	return &prober{engine: e, changed: changed, watches: map[string]*watch{}}
+}
+
+// attend watches the running containers of an owner's pods, and no others of that owner.
+func (p *prober) attend(owner manifests.Owner, want wanted, pods []podInfo, addresses func(podInfo) map[string]netip.Addr) {
+	specs := map[string]map[string]probes{}
+	for _, w := range want.workloads {
+		for _, pod := range w.pods {
+			specs[pod.name+"/"+pod.hash] = pod.probes
+		}
+	}
+	var fresh []*watch
+	alive := map[string]bool{}
+	for _, pod := range pods {
+		addr := anyAddress(addresses(pod))
+		for _, c := range pod.containers {
+			spec, ok := specs[pod.name+"/"+pod.labels[labelHash]][manifestName(pod.name, c.name)]
+			if !ok || c.state != "running" {
+				continue
+			}
+			alive[c.id] = true
+			if w := p.begin(owner, c, spec, target{container: c.id, addr: addr}); w != nil {
+				fresh = append(fresh, w)
+			}
+		}
+	}
+	p.end(owner, alive)
+	deadline := time.After(firstResults)
+	for _, w := range fresh {
+		select {
+		case <-w.first:
+		case <-deadline:
+			return
+		}
+	}
+}
+
+// begin starts a watch unless this very start of the container is being watched.
+func (p *prober) begin(owner manifests.Owner, c containerInfo, spec probes, t target) *watch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old, ok := p.watches[c.id]; ok {
+		if old.started.Equal(c.started) && old.restarts == c.restarts && old.target == t {
+			return nil
+		}
+		old.cancel()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watch{
+		owner: owner, probes: spec, target: t, started: c.started, restarts: c.restarts,
+		cancel: cancel, wakeup: make(chan struct{}, 1), first: make(chan struct{}), message: "not probed yet",
+	}
+	p.watches[c.id] = w
+	go p.run(ctx, w)
+	return w
+}
+
+// end stops the watches of an owner's containers that don't run any more.
+func (p *prober) end(owner manifests.Owner, alive map[string]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, w := range p.watches {
+		if w.owner.Is(owner) && !alive[id] {
+			w.cancel()
+			delete(p.watches, id)
+		}
+	}
+}
+
+// wake has a container probed at once: something happened to it.
+func (p *prober) wake(container string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok := p.watches[container]; ok {
+		select {
+		case w.wakeup <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run is the life of a watch: startup, then readiness and liveness side by side.
+func (p *prober) run(ctx context.Context, w *watch) {
+	if s := w.probes.startup; s != nil {
+		if !p.untilStarted(ctx, w, s) {
+			return
+		}
+	}
+	if w.probes.liveness != nil {
+		go p.keepAlive(ctx, w)
+	}
+	if w.probes.readiness == nil {
+		p.set(w, true, "")
+		return
+	}
+	p.followReadiness(ctx, w)
+}
+
+// untilStarted probes until the startup probe succeeds; beyond its threshold the container is restarted.
+func (p *prober) untilStarted(ctx context.Context, w *watch, probe *corev1.Probe) bool {
+	if !w.pause(ctx, time.Duration(probe.InitialDelaySeconds)*time.Second) {
+		return false
+	}
+	begin, pause := time.Now(), eagerPause
+	limit := seconds(probe.PeriodSeconds, 10) * time.Duration(orDefault(probe.FailureThreshold, 3))
+	for {
+		err := probeOnce(ctx, p.engine, probe, w.target)
+		if err == nil {
+			return true
+		}
+		p.set(w, false, "startup probe: "+err.Error())
+		if time.Since(begin) > limit {
+			_ = p.engine.restartContainer(ctx, w.target.container) // its start, or its failure to, comes as an event
+			return false
+		}
+		if !w.pause(ctx, pause) {
+			return false
+		}
+		pause = min(pause*3/2, seconds(probe.PeriodSeconds, 10))
+	}
+}
+
+// followReadiness keeps the state of the readiness probe, with its thresholds.
+func (p *prober) followReadiness(ctx context.Context, w *watch) {
+	probe := w.probes.readiness
+	if !w.pause(ctx, time.Duration(probe.InitialDelaySeconds)*time.Second) {
+		return
+	}
+	period, pause := seconds(probe.PeriodSeconds, 10), eagerPause
+	successes, failures := int32(0), int32(0)
+	for {
+		err := probeOnce(ctx, p.engine, probe, w.target)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			successes, failures = successes+1, 0
+		} else {
+			successes, failures = 0, failures+1
+		}
+		switch was := w.isReady(); {
+		case err == nil && (was || successes >= orDefault(probe.SuccessThreshold, 1)):
+			p.set(w, true, "")
+			pause = period
+		case err != nil && (!was || failures >= orDefault(probe.FailureThreshold, 3)):
+			p.set(w, false, "readiness probe: "+err.Error())
+		}
+		if !w.pause(ctx, pause) {
+			return
+		}
+		pause = min(pause*3/2, period)
+	}
+}
+
+// keepAlive restarts the container when its liveness probe fails too often.
+func (p *prober) keepAlive(ctx context.Context, w *watch) {
+	probe := w.probes.liveness
+	if !w.pause(ctx, time.Duration(probe.InitialDelaySeconds)*time.Second) {
+		return
+	}
+	failures := int32(0)
+	for w.pause(ctx, seconds(probe.PeriodSeconds, 10)) {
+		err := probeOnce(ctx, p.engine, probe, w.target)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			failures = 0
+		default:
+			failures++
+		}
+		if failures >= orDefault(probe.FailureThreshold, 3) {
+			p.set(w, false, "liveness probe: "+err.Error())
+			_ = p.engine.restartContainer(ctx, w.target.container) // its start, or its failure to, comes as an event
+			return
+		}
+	}
+}
+
+// set notes a result and reports the owner when it differs from the one before.
+func (p *prober) set(w *watch, ready bool, message string) {
+	w.mu.Lock()
+	changed := w.ready != ready || !ready && w.message != message
+	w.ready, w.message = ready, message
+	select {
+	case <-w.first:
+	default:
+		close(w.first)
+	}
+	w.mu.Unlock()
+	if changed {
+		p.changed(w.owner)
+	}
+}
+
+func (w *watch) isReady() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ready
+}
+
+// pause waits, or less when woken; it tells whether the watch goes on.
+func (w *watch) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-w.wakeup:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// ready tells whether every container of the pod runs and, where it has probes, is ready.
+func (p *prober) ready(pod podInfo) bool {
+	ok, _ := p.state(pod)
+	return ok
+}
+
+// state is ready with the reason why not.
+func (p *prober) state(pod podInfo) (bool, string) {
+	if pod.infra.state != "running" || len(pod.containers) == 0 {
+		return false, ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range pod.containers {
+		if c.state != "running" {
+			return false, ""
+		}
+		w, watched := p.watches[c.id]
+		if !watched {
+			continue
+		}
+		if !w.started.Equal(c.started) || w.restarts != c.restarts {
+			return false, "not probed yet"
+		}
+		w.mu.Lock()
+		ready, message := w.ready, w.message
+		w.mu.Unlock()
+		if !ready {
+			return false, message
+		}
+	}
+	return true, ""
+}
+
+// anyAddress is the pod's address on the first of its networks by name: the host reaches them all.
+func anyAddress(byNet map[string]netip.Addr) netip.Addr {
+	for _, name := range slices.Sorted(maps.Keys(byNet)) {
+		return byNet[name]
+	}
+	return netip.Addr{}
+}

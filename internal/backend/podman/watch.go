@@ -1,0 +1,171 @@
+package podman
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// changes collects owners that may have changed, each once until it is taken.
+type changes struct {
+	mu      sync.Mutex
+	known   map[string]manifests.Owner
+	pending map[string]manifests.Owner
+	signal  chan struct{}
+}
+
+func newChanges() *changes {
+	return &changes{known: map[string]manifests.Owner{}, pending: map[string]manifests.Owner{}, signal: make(chan struct{}, 1)}
+}
+
+func (c *changes) know(o manifests.Owner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[o.String()] = o
+}
+
+func (c *changes) forget(o manifests.Owner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, o.String())
+}
+
+func (c *changes) add(o manifests.Owner) {
+	c.mu.Lock()
+	c.pending[o.String()] = o
+	c.mu.Unlock()
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (c *changes) addAll() {
+	c.mu.Lock()
+	for k, o := range c.known {
+		c.pending[k] = o
+	}
+	c.mu.Unlock()
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (c *changes) take() map[string]manifests.Owner {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.pending
+	c.pending = map[string]manifests.Owner{}
+	return taken
+}
+
+// stream hands the owners on until ctx ends.
+func (c *changes) stream(ctx context.Context) <-chan manifests.Owner {
+	out := make(chan manifests.Owner)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-c.signal:
+			}
+			for _, o := range c.take() {
+				select {
+				case out <- o:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return out
+}
+
+// Pauses between two tries to reach Podman's events.
+const (
+	firstReconnect = 100 * time.Millisecond
+	maxReconnect   = 5 * time.Second
+)
+
+// watch follows Podman's events, with a resync behind them, until ctx ends.
+func (b *Backend) watch(ctx context.Context) {
+	go func() {
+		tick := time.NewTicker(b.resync)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				b.changes.addAll()
+			}
+		}
+	}()
+	pause := firstReconnect
+	for ctx.Err() == nil {
+		err := b.engine.events(ctx, func() {
+			pause = firstReconnect
+			b.adoptOwners(ctx)
+			b.changes.addAll()
+		}, b.heed)
+		if ctx.Err() != nil {
+			return
+		}
+		b.log.Info("Podman's events ended, connecting again", "error", err.Error(), "pause", pause.String())
+		// What can't be reached is reported by Apply, so that status says so.
+		b.changes.addAll()
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxReconnect)
+	}
+}
+
+// adoptOwners makes known whoever has pods here, also from before this process began.
+func (b *Backend) adoptOwners(ctx context.Context) {
+	pods, err := b.engine.pods(ctx, "")
+	if err != nil {
+		return
+	}
+	for _, p := range pods {
+		if o, err := manifests.ParseOwner(p.labels[manifests.LabelOwner]); err == nil {
+			b.changes.know(o)
+		}
+	}
+}
+
+// quiet events are of no consequence: health checks and execs make many of them.
+var quiet = map[string]bool{
+	"exec": true, "exec_died": true, "health_status": true, "attach": true, "init": true, "mount": true, "unmount": true,
+	"cleanup": true, "pull": true, "sync": true, "build": true, "create": true, "save": true, "loadfromarchive": true,
+}
+
+// heed finds out whose object an event is about. Pods, volumes and networks come without labels: everyone is asked.
+func (b *Backend) heed(e event) {
+	if quiet[e.action] {
+		return
+	}
+	if o, err := manifests.ParseOwner(e.labels[manifests.LabelOwner]); err == nil {
+		b.prober.wake(e.id)
+		b.changes.add(o)
+		return
+	}
+	b.mu.Lock()
+	o, isInfra := b.infra[e.id]
+	b.mu.Unlock()
+	if isInfra {
+		b.changes.add(o)
+		if e.action == "remove" {
+			b.forgetInfra(e.id)
+		}
+		return
+	}
+	if (e.kind == "volume" || e.kind == "network") && e.action == "remove" {
+		b.changes.addAll()
+	}
+}
