@@ -8,8 +8,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -155,6 +157,7 @@ func (r *StackReconciler) setup(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(controllerName).
 		For(&v1alpha1.MockupStack{}, forChangedSpec()).
+		Watches(&v1alpha1.MockupStack{}, r.siblings(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(backendChanges(r.Backend, "MockupStack")).
 		WatchesMetadata(metadataOf("Secret"), r.referring("Secret")).
 		WatchesMetadata(metadataOf("ConfigMap"), r.referring("ConfigMap")).

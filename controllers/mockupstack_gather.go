@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -178,6 +179,24 @@ func (r *StackReconciler) referring(kind string) handler.EventHandler {
 			refers := func(ref manifests.Reference) bool { return ref.Kind == kind && ref.Name == o.GetName() }
 			if slices.ContainsFunc(manifests.StackReferences(&stacks.Items[i]), refers) {
 				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&stacks.Items[i])})
+			}
+		}
+		return out
+	})
+}
+
+// siblings maps a stack to those of its namespace that wait for a Service name, which it may just have given up.
+func (r *StackReconciler) siblings() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		var stacks v1alpha1.MockupStackList
+		if err := r.client.List(ctx, &stacks, client.InNamespace(o.GetNamespace())); err != nil {
+			return nil
+		}
+		var out []reconcile.Request
+		for _, s := range stacks.Items {
+			c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionStalled)
+			if s.Name != o.GetName() && c != nil && c.Reason == v1alpha1.ReasonNameTaken {
+				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&s)})
 			}
 		}
 		return out
