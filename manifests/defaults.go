@@ -39,9 +39,9 @@ const (
 func tmpSize() *resource.Quantity { return quantity("256Mi") }
 func runSize() *resource.Quantity { return quantity("1Mi") }
 
-// adoptedClaimSize is what the claim of an adopted volume asks for when its size is not said: a claim must ask for
-// something, and what is there has the size that it has.
-func adoptedClaimSize() *resource.Quantity { return quantity("1Gi") }
+// nominalClaimSize is what the claim of an adopted volume asks for: a claim must ask for something, and what is there
+// has the size that it has.
+func nominalClaimSize() *resource.Quantity { return quantity("1Gi") }
 
 func serviceResources() corev1.ResourceRequirements { return amounts("50m", "64Mi", "1", "256Mi") }
 func gatewayResources() corev1.ResourceRequirements { return amounts("50m", "32Mi", "1", "128Mi") }

@@ -47,6 +47,7 @@ func checkRandomStack(t *testing.T, seed uint64, text string) bool {
 	t.Helper()
 	s, facts := (&stackMaker{rand: rand.New(rand.NewPCG(seed, 0)), text: text}).stack()
 	StackReferences(s)
+	StackRemoval(s) // which a stack must allow that was never valid
 	set, err := Stack(s, facts)
 	var invalid *InvalidError
 	var missing *MissingError

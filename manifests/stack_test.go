@@ -195,6 +195,18 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// TestRemoval retains what the specification says now.
+func TestRemoval(t *testing.T) {
+	s := readCase(t, "testdata/two-networks.in.yaml").stack
+	for _, want := range []v1alpha1.ReclaimPolicy{v1alpha1.ReclaimDelete, v1alpha1.ReclaimRetain} {
+		s.Spec.Volumes[0].ReclaimPolicy = want
+		set := StackRemoval(s)
+		if !set.Remove || !set.Owner.Is(StackOwner(s)) || len(set.Objects) != 1 || set.Objects[0].GetLabels()[LabelReclaim] != string(want) {
+			t.Errorf("%s: %+v", want, set)
+		}
+	}
+}
+
 // TestSecretAndConfigMapOfOneName share an annotation, which changes with either.
 func TestSecretAndConfigMapOfOneName(t *testing.T) {
 	a := map[string]string{}

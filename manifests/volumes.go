@@ -29,9 +29,9 @@ func (r *renderer) claim(v *v1alpha1.Volume) *corev1.PersistentVolumeClaim {
 	if v.Existing != "" {
 		claim.Annotations = map[string]string{AnnotationExisting: v.Existing}
 		reclaim = v1alpha1.ReclaimRetain
-		if size == nil {
-			size = adoptedClaimSize()
-		}
+	}
+	if size == nil {
+		size = nominalClaimSize()
 	}
 	claim.Labels[LabelReclaim] = string(reclaim)
 	claim.Spec = corev1.PersistentVolumeClaimSpec{

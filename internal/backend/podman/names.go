@@ -1,6 +1,7 @@
 package podman
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -68,4 +69,15 @@ func dynamicRange(subnet netip.Prefix) (first, last netip.Addr) {
 
 func addr4(v uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+}
+
+// hardwareAddress derives a locally administered MAC from a fixed IPv4 address: peers keep the one they learnt for the
+// address for half a minute, and would send to a pod that is gone.
+func hardwareAddress(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || !addr.Is4() {
+		return ""
+	}
+	b := addr.As4()
+	return fmt.Sprintf("02:6d:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
 }

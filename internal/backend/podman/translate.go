@@ -279,7 +279,7 @@ func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) {
 		}
 		options := names
 		if ip := template.Annotations[manifests.AnnotationIPPrefix+n.short]; ip != "" {
-			options = append([]string{"ip=" + ip}, names...)
+			options = append([]string{"ip=" + ip, "mac=" + hardwareAddress(ip)}, names...)
 		}
 		p.networks = append(p.networks, n.name)
 		p.request.networks = append(p.request.networks, strings.TrimSuffix(n.name+":"+strings.Join(options, ","), ":"))
