@@ -18,7 +18,7 @@ const (
 	gatewayRunDir        = "/run/mockup"
 	gatewayEntrypointDir = "/docker-entrypoint.d" // whose scripts the official image runs before nginx
 	gatewayConfigFile    = "nginx.conf"
-	gatewayResolverFile  = "10-resolver.sh"
+	gatewayResolverFile  = "10-resolver.envsh"
 )
 
 // gateway renders nginx in front of the services.

@@ -18,7 +18,7 @@ import (
 //go:embed files/nginx.conf.tmpl
 var nginxText string
 
-//go:embed files/resolver.sh
+//go:embed files/resolver.envsh
 var resolverScript string
 
 var nginxTemplate = template.Must(template.New("nginx.conf").Parse(nginxText))

@@ -58,9 +58,9 @@ func TestJudge(t *testing.T) {
 			backend.Progressing, "",
 		},
 		"a DaemonSet that its controller has not seen": {daemonSet(`{"observedGeneration": 1}`), backend.Progressing, ""},
-		"a claim that waits":   {`{"kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}}`, backend.Pending, "Pending"},
-		"a claim that is lost": {`{"kind": "PersistentVolumeClaim", "status": {"phase": "Lost"}}`, backend.Failed, "Lost"},
-		"a Service":            {`{"kind": "Service"}`, backend.Ready, ""},
+		"a claim that waits":                           {`{"kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}}`, backend.Pending, "Pending"},
+		"a claim that is lost":                         {`{"kind": "PersistentVolumeClaim", "status": {"phase": "Lost"}}`, backend.Failed, "Lost"},
+		"a Service":                                    {`{"kind": "Service"}`, backend.Ready, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var live unstructured.Unstructured

@@ -2,7 +2,8 @@ package kubernetes
 
 import (
 	"context"
-	"sync/atomic"
+	"math"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,7 +16,7 @@ import (
 )
 
 // Changes watches the metadata of all that mockup has on the cluster, as backend.Backend promises. A watch that begins
-// anew, after a broken connection or when the server ends it, reports every owner.
+// anew before its time, after a broken connection that is, reports every owner.
 func (b *Backend) Changes(ctx context.Context) <-chan manifests.Owner {
 	queue := workqueue.NewTyped[string]()
 	for _, k := range kinds {
@@ -49,6 +50,7 @@ func hand(ctx context.Context, queue workqueue.TypedInterface[string], out chan<
 	}
 }
 
+// watch one resource until the context ends.
 func (b *Backend) watch(ctx context.Context, resource schema.GroupVersionResource, queue workqueue.TypedInterface[string]) {
 	client := b.metadata.Resource(resource)
 	report := func(object any) {
@@ -60,7 +62,7 @@ func (b *Backend) watch(ctx context.Context, resource schema.GroupVersionResourc
 		}
 	}
 	var informer cache.SharedIndexInformer
-	var begun atomic.Bool
+	var ends time.Time // of the watch before, as agreed with the server; only the one reflector of the informer uses it
 	informer = cache.NewSharedIndexInformer(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = manifests.LabelManagedBy + "=" + manifests.ManagedBy
@@ -69,12 +71,16 @@ func (b *Backend) watch(ctx context.Context, resource schema.GroupVersionResourc
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = manifests.LabelManagedBy + "=" + manifests.ManagedBy
 			w, err := client.Watch(ctx, o)
-			if err == nil && begun.Swap(true) {
+			if err != nil {
+				return nil, err
+			}
+			if time.Now().Before(ends) { // it broke
 				for _, known := range informer.GetStore().List() {
 					report(known)
 				}
 			}
-			return w, err
+			ends = time.Now().Add(timeoutOf(o))
+			return w, nil
 		},
 	}, &metav1.PartialObjectMetadata{}, 0, cache.Indexers{})
 	_ = informer.SetTransform(onlyLabels)                            // fails only once the informer runs
@@ -87,6 +93,14 @@ func (b *Backend) watch(ctx context.Context, resource schema.GroupVersionResourc
 		DeleteFunc: report,
 	})
 	informer.RunWithContext(ctx)
+}
+
+// timeoutOf a watch; without one it is to last for ever.
+func timeoutOf(o metav1.ListOptions) time.Duration {
+	if o.TimeoutSeconds == nil {
+		return math.MaxInt64
+	}
+	return time.Duration(*o.TimeoutSeconds) * time.Second
 }
 
 // onlyLabels keeps of an object what Changes needs: a cluster may hold many.

@@ -149,20 +149,29 @@ type Behaviour struct {
 	ExitCode int
 }
 
-// Foretell says how a program started with args will fare, for worlds that do not run it.
+// Foretell says how a program started with args will fare, for worlds that do not run it. Of arguments that are not those
+// of Run, and so of another program, it expects the best: it serves.
 func Foretell(args []string) Behaviour {
-	if len(args) == 0 || args[0] == "serve" {
+	if len(args) == 0 {
+		return Behaviour{Ready: true}
+	}
+	switch args[0] {
+	case "serve":
 		options, err := parseServe(args)
 		if err != nil {
 			return Behaviour{Exits: true, ExitCode: 1}
 		}
 		return Behaviour{Ready: !options.neverReady}
+	case "exit":
+		code, err := strconv.Atoi(strings.Join(args[1:], " "))
+		if err != nil {
+			code = 1
+		}
+		return Behaviour{Exits: true, ExitCode: code}
+	case "cat", "env", "get", "resolve", "stdin", "write":
+		return Behaviour{Exits: true}
 	}
-	code := 0
-	if args[0] == "exit" && len(args) > 1 {
-		code, _ = strconv.Atoi(args[1])
-	}
-	return Behaviour{Exits: true, ExitCode: code}
+	return Behaviour{Ready: true}
 }
 
 type serveOptions struct {
