@@ -86,7 +86,7 @@ func must(name string, args ...string) string {
 
 func up(files ...string) string {
 	GinkgoHelper()
-	args := []string{"up", "--skip-checks", "--image-map", "bin/images.yaml"}
+	args := []string{"up", "--image-map", "bin/images.yaml"}
 	for _, f := range files {
 		args = append(args, "-f", f)
 	}

@@ -36,8 +36,8 @@ import (
 type client struct {
 	uri string
 
-	mu         sync.Mutex
-	connection context.Context
+	mu     sync.Mutex
+	opened context.Context
 }
 
 // connected is a caller's context that also carries the connection, as the bindings want it.
@@ -53,18 +53,18 @@ func (c connected) Value(key any) any {
 	return c.connection.Value(key)
 }
 
-// connect returns ctx with the connection in it. The first call checks that the server speaks a usable version.
-func (c *client) connect(ctx context.Context) (context.Context, error) {
+// connection returns ctx with the connection in it. The first call checks that the server speaks a usable version.
+func (c *client) connection(ctx context.Context) (context.Context, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.connection == nil {
+	if c.opened == nil {
 		connection, err := bindings.NewConnection(context.WithoutCancel(ctx), c.uri)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to Podman at %s: %w", c.uri, err)
 		}
-		c.connection = connection
+		c.opened = connection
 	}
-	return connected{ctx, c.connection}, nil
+	return connected{ctx, c.opened}, nil
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -89,7 +89,7 @@ func byOwner(owner string) map[string][]string {
 }
 
 func (c *client) pods(ctx context.Context, owner string) ([]podInfo, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func podOf(p *types.ListPodsReport, known map[string]containerInfo) podInfo {
 }
 
 func (c *client) podNamed(ctx context.Context, name string) (podInfo, bool, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return podInfo{}, false, err
 	}
@@ -160,8 +160,8 @@ func (c *client) podNamed(ctx context.Context, name string) (podInfo, bool, erro
 	return podInfo{}, false, nil
 }
 
-func (c *client) addresses(ctx context.Context, infraID string) (map[string]netip.Addr, error) {
-	ctx, err := c.connect(ctx)
+func (c *client) endpoints(ctx context.Context, infraID string) (map[string]endpoint, error) {
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -169,17 +169,47 @@ func (c *client) addresses(ctx context.Context, infraID string) (map[string]neti
 	if err != nil {
 		return nil, fmt.Errorf("inspecting infra container %.12s: %w", infraID, err)
 	}
-	found := map[string]netip.Addr{}
+	found := map[string]endpoint{}
 	for name, n := range data.NetworkSettings.Networks {
 		if addr, err := netip.ParseAddr(n.IPAddress); err == nil {
-			found[name] = addr
+			found[name] = endpoint{addr: addr, mac: n.MacAddress, aliases: n.Aliases}
 		}
 	}
 	return found, nil
 }
 
+func (c *client) connect(ctx context.Context, name, infraID string, e endpoint) error {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	o := &nettypes.PerNetworkOptions{Aliases: e.aliases}
+	if e.addr.IsValid() {
+		o.StaticIPs = []net.IP{e.addr.AsSlice()}
+	}
+	if mac, err := net.ParseMAC(e.mac); err == nil {
+		o.StaticMAC = nettypes.HardwareAddr(mac)
+	}
+	if err := network.Connect(ctx, name, infraID, o); err != nil {
+		return fmt.Errorf("connecting infra container %.12s to network %s: %w", infraID, name, err)
+	}
+	return nil
+}
+
+func (c *client) disconnect(ctx context.Context, name, infraID string) error {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	err = network.Disconnect(ctx, name, infraID, nil)
+	if err != nil && !strings.Contains(err.Error(), "is not connected to network") {
+		return fmt.Errorf("disconnecting infra container %.12s from network %s: %w", infraID, name, err)
+	}
+	return nil
+}
+
 func (c *client) play(ctx context.Context, p playRequest) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -203,7 +233,7 @@ func (c *client) play(ctx context.Context, p playRequest) error {
 }
 
 func (c *client) restartPod(ctx context.Context, id string) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -215,7 +245,7 @@ func (c *client) restartPod(ctx context.Context, id string) error {
 }
 
 func (c *client) removePod(ctx context.Context, id string, grace time.Duration) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -227,7 +257,7 @@ func (c *client) removePod(ctx context.Context, id string, grace time.Duration) 
 }
 
 func (c *client) startContainer(ctx context.Context, id string) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -238,7 +268,7 @@ func (c *client) startContainer(ctx context.Context, id string) error {
 }
 
 func (c *client) restartContainer(ctx context.Context, id string) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -249,7 +279,7 @@ func (c *client) restartContainer(ctx context.Context, id string) error {
 }
 
 func (c *client) volumes(ctx context.Context, owner string) ([]volumeInfo, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +295,7 @@ func (c *client) volumes(ctx context.Context, owner string) ([]volumeInfo, error
 }
 
 func (c *client) volumeNamed(ctx context.Context, name string) (volumeInfo, bool, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return volumeInfo{}, false, err
 	}
@@ -280,7 +310,7 @@ func (c *client) volumeNamed(ctx context.Context, name string) (volumeInfo, bool
 }
 
 func (c *client) createVolume(ctx context.Context, v volumeInfo) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -291,7 +321,7 @@ func (c *client) createVolume(ctx context.Context, v volumeInfo) error {
 }
 
 func (c *client) removeVolume(ctx context.Context, name string) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -320,7 +350,7 @@ func (c *client) networkNamed(ctx context.Context, name string) (networkInfo, bo
 }
 
 func (c *client) listNetworks(ctx context.Context, filters map[string][]string) ([]networkInfo, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -342,7 +372,7 @@ func (c *client) listNetworks(ctx context.Context, filters map[string][]string) 
 }
 
 func (c *client) createNetwork(ctx context.Context, n networkInfo) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -364,7 +394,7 @@ func (c *client) createNetwork(ctx context.Context, n networkInfo) error {
 }
 
 func (c *client) removeNetwork(ctx context.Context, name string) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -379,7 +409,7 @@ func (c *client) removeNetwork(ctx context.Context, name string) error {
 }
 
 func (c *client) imageExists(ctx context.Context, ref string) (bool, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -391,7 +421,7 @@ func (c *client) imageExists(ctx context.Context, ref string) (bool, error) {
 }
 
 func (c *client) pullImage(ctx context.Context, ref string) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -400,7 +430,7 @@ func (c *client) pullImage(ctx context.Context, ref string) error {
 }
 
 func (c *client) logs(ctx context.Context, container string, o logRequest, out io.Writer) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}
@@ -436,7 +466,7 @@ func (c *client) logs(ctx context.Context, container string, o logRequest, out i
 }
 
 func (c *client) exec(ctx context.Context, container string, e execRequest) (int, error) {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return -1, err
 	}
@@ -467,7 +497,7 @@ func (c *client) exec(ctx context.Context, container string, e execRequest) (int
 }
 
 func (c *client) events(ctx context.Context, ready func(), send func(event)) error {
-	ctx, err := c.connect(ctx)
+	ctx, err := c.connection(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,12 @@ type engine interface {
 	pods(ctx context.Context, owner string) ([]podInfo, error)
 	// podNamed returns the pod of exactly this name, whoever owns it, and whether it exists.
 	podNamed(ctx context.Context, name string) (podInfo, bool, error)
-	// addresses of a pod by Podman network, from its infra container.
-	addresses(ctx context.Context, infraID string) (map[string]netip.Addr, error)
+	// endpoints of a pod by Podman network, from its infra container.
+	endpoints(ctx context.Context, infraID string) (map[string]endpoint, error)
+	// connect joins a pod's infra container to a network, as its endpoint there says.
+	connect(ctx context.Context, network, infraID string, e endpoint) error
+	// disconnect takes it off a network; it is no error if it was not on it.
+	disconnect(ctx context.Context, network, infraID string) error
 	// play runs one pod. An error from a container's start comes as playError.
 	play(ctx context.Context, p playRequest) error
 	restartPod(ctx context.Context, id string) error
@@ -68,6 +72,13 @@ type containerInfo struct {
 	exited   time.Time
 	exitCode int32
 	restarts int32
+}
+
+// endpoint of a pod on a network.
+type endpoint struct {
+	addr    netip.Addr
+	mac     string
+	aliases []string
 }
 
 type volumeInfo struct {

@@ -23,6 +23,9 @@ const (
 	labelServices = "mockup.dev/services"
 	// labelGrace on a pod is its termination grace in seconds.
 	labelGrace = "mockup.dev/termination-grace-seconds"
+	// labelRetains on an empty volume names another whose claim became Retain after it was made: Podman can't change the
+	// labels of a volume.
+	labelRetains = "mockup.dev/retains"
 	// labelNetwork on a network is the NetworkPolicy that describes it.
 	labelNetwork = "mockup.dev/network"
 )
@@ -73,11 +76,7 @@ func addr4(v uint32) netip.Addr {
 
 // hardwareAddress derives a locally administered MAC from a fixed IPv4 address: peers keep the one they learnt for the
 // address for half a minute, and would send to a pod that is gone.
-func hardwareAddress(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil || !addr.Is4() {
-		return ""
-	}
+func hardwareAddress(addr netip.Addr) string {
 	b := addr.As4()
 	return fmt.Sprintf("02:6d:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
 }

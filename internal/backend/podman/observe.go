@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -12,17 +11,17 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// podAddresses are a pod's addresses by Podman network, valid for one start of its infra container.
-type podAddresses struct {
+// podEndpoints are a pod's by Podman network, valid for one start of its infra container.
+type podEndpoints struct {
 	started time.Time
-	byNet   map[string]netip.Addr
+	byNet   map[string]endpoint
 }
 
 // observe lists what is there of want's owner. The lists are those of Podman at this moment; nothing is remembered but
 // addresses, which can't change under a running infra container.
 func (b *Backend) observe(ctx context.Context, want wanted) (seen, error) {
 	owner := want.owner.String()
-	s := seen{adopted: map[string]bool{}, images: map[string]bool{}, busy: b.tasks.busy(), held: b.tasks.held(), ready: map[string]bool{}, now: time.Now()}
+	s := seen{adopted: map[string]bool{}, images: map[string]bool{}, busy: b.tasks.busy(), held: b.tasks.held(), ready: map[string]bool{}, endpoints: map[string]map[string]endpoint{}, now: time.Now()}
 	var err error
 	if s.pods, err = b.engine.pods(ctx, owner); err != nil {
 		return s, err
@@ -46,6 +45,7 @@ func (b *Backend) observe(ctx context.Context, want wanted) (seen, error) {
 	for _, p := range s.pods {
 		b.learn(ctx, want.owner, p)
 		s.ready[p.id] = b.prober.ready(p)
+		s.endpoints[p.id] = b.endpointsOf(p)
 	}
 	return s, b.lookForImages(ctx, want, s)
 }
@@ -109,25 +109,25 @@ func (b *Backend) takenServices(ctx context.Context, want wanted, s seen) (map[s
 	return taken, nil
 }
 
-// learn keeps the addresses of a running pod and whose infra container it is.
+// learn keeps the endpoints of a running pod and whose infra container it is.
 func (b *Backend) learn(ctx context.Context, owner manifests.Owner, p podInfo) {
 	if p.infra.id == "" {
 		return
 	}
 	b.mu.Lock()
 	b.infra[p.infra.id] = owner
-	known, ok := b.addresses[p.infra.id]
+	known, ok := b.endpoints[p.infra.id]
 	b.mu.Unlock()
 	if p.infra.state != "running" || ok && known.started.Equal(p.created()) {
 		return
 	}
-	byNet, err := b.engine.addresses(ctx, p.infra.id)
+	byNet, err := b.engine.endpoints(ctx, p.infra.id)
 	if err != nil { // gone since the list was made: the next one tells
 		b.log.V(1).Info("no addresses", "pod", p.name, "error", err.Error())
 		return
 	}
 	b.mu.Lock()
-	b.addresses[p.infra.id] = podAddresses{started: p.created(), byNet: byNet}
+	b.endpoints[p.infra.id] = podEndpoints{started: p.created(), byNet: byNet}
 	b.mu.Unlock()
 }
 
@@ -142,10 +142,17 @@ func (p podInfo) created() time.Time {
 	return first
 }
 
-func (b *Backend) addressesOf(p podInfo) map[string]netip.Addr {
+func (b *Backend) endpointsOf(p podInfo) map[string]endpoint {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.addresses[p.infra.id].byNet
+	return b.endpoints[p.infra.id].byNet
+}
+
+// forgetEndpoints has them asked for again.
+func (b *Backend) forgetEndpoints(infra string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.endpoints, infra)
 }
 
 // forgetInfra drops what was kept of infra containers that are gone.
@@ -153,7 +160,7 @@ func (b *Backend) forgetInfra(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.infra, id)
-	delete(b.addresses, id)
+	delete(b.endpoints, id)
 }
 
 // unreachable tells whether err means that Podman did not answer at all.

@@ -23,6 +23,8 @@ type seen struct {
 	held map[string]time.Time
 	// taken says of each Service name that another owner of the namespace holds who that is.
 	taken map[string]string
+	// endpoints of each pod ID by Podman network.
+	endpoints map[string]map[string]endpoint
 	// ready tells of each pod ID whether all its containers are.
 	ready map[string]bool
 	now   time.Time
@@ -42,6 +44,7 @@ const (
 	playPod        action = "play pod"
 	replacePod     action = "replace pod"
 	restartPod     action = "restart pod"
+	namePod        action = "name pod"
 	removePod      action = "remove pod"
 	startContainer action = "start container"
 )
@@ -107,11 +110,11 @@ func (p *planner) createNetworks() {
 }
 
 func (p *planner) createVolumes() {
-	if p.remove {
-		return
-	}
 	for _, c := range p.claims {
-		if !c.adopted && !p.hasVolume(c.volume) && p.mayTry(c.volume) {
+		if c.retain && p.labelledDelete(c.volume) && !p.marked(c.volume) {
+			p.add(step{action: createVolume, ref: c.ref, volume: p.marker(c)})
+		}
+		if !p.remove && !c.adopted && !p.hasVolume(c.volume) && p.mayTry(c.volume) {
 			p.add(step{action: createVolume, ref: c.ref, volume: volumeInfo{name: c.volume, labels: c.labels}})
 		}
 	}
@@ -163,6 +166,10 @@ func (p *planner) repair(ref manifests.Ref, want *wantedPod, pod podInfo) {
 		p.add(step{action: restartPod, ref: ref, pod: pod, want: want})
 		return
 	}
+	if p.ready[pod.id] && !want.named(p.endpoints[pod.id]) {
+		p.add(step{action: namePod, ref: ref, pod: pod, want: want})
+		return
+	}
 	for _, c := range pod.containers {
 		if c.stopped() && p.now.Sub(c.exited) > settle {
 			p.add(step{action: startContainer, ref: ref, pod: pod, want: want, id: c.id})
@@ -180,8 +187,8 @@ func (p *planner) playable(want *wantedPod) bool {
 			return false
 		}
 	}
-	for _, n := range want.networks {
-		if !p.hasNetwork(n) {
+	for _, a := range want.attachments {
+		if !p.hasNetwork(a.network) {
 			return false
 		}
 	}
@@ -247,7 +254,10 @@ func (p *planner) disposable(v volumeInfo, keep map[string]bool, leaving bool) b
 		_, there := p.pod(pod)
 		return !there && !p.busy[pod] && !keep[pod]
 	}
-	if v.labels[labelClaim] == "" || v.labels[manifests.LabelReclaim] != "Delete" || leaving {
+	if kept := v.labels[labelRetains]; kept != "" {
+		return !p.hasVolume(kept) || slices.ContainsFunc(p.claims, func(c wantedClaim) bool { return c.volume == kept && !c.retain })
+	}
+	if p.marked(v.name) || v.labels[labelClaim] == "" || v.labels[manifests.LabelReclaim] != "Delete" || leaving {
 		return false
 	}
 	for _, c := range p.claims {
@@ -274,7 +284,39 @@ func (p *planner) hasVolume(name string) bool {
 	return slices.ContainsFunc(p.volumes, func(v volumeInfo) bool { return v.name == name })
 }
 
+func (p *planner) labelledDelete(volume string) bool {
+	return slices.ContainsFunc(p.volumes, func(v volumeInfo) bool {
+		return v.name == volume && v.labels[manifests.LabelReclaim] == "Delete"
+	})
+}
+
+// marked tells whether a marker says that the volume is to be retained, whatever its own label says.
+func (p *planner) marked(volume string) bool {
+	return slices.ContainsFunc(p.volumes, func(v volumeInfo) bool { return v.labels[labelRetains] == volume })
+}
+
+func (p *planner) marker(c wantedClaim) volumeInfo {
+	labels := ownerLabels(p.owner)
+	labels[labelRetains] = c.volume
+	return volumeInfo{name: podVolumeName(c.volume, "retain"), labels: labels}
+}
+
 func (p *planner) mayTry(name string) bool { return !p.now.Before(p.held[name]) }
+
+// named tells whether a pod with these endpoints is on all its networks and bears the names of its Services there.
+func (w *wantedPod) named(endpoints map[string]endpoint) bool {
+	for _, a := range w.attachments {
+		e, on := endpoints[a.network]
+		if !on || !e.bears(w.aliases) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e endpoint) bears(aliases []string) bool {
+	return !slices.ContainsFunc(aliases, func(a string) bool { return !slices.Contains(e.aliases, a) })
+}
 
 // workload that the pod was played for.
 func (p podInfo) workload() manifests.Ref {

@@ -27,7 +27,7 @@ func wantedWeb(n int, hash string) wanted {
 	workload := wantedWorkload{ref: webRef, main: "web"}
 	for i := range n {
 		workload.pods = append(workload.pods, wantedPod{
-			name: fmt.Sprintf("web-%d", i), hash: hash, networks: []string{"net"}, claims: []string{"data"},
+			name: fmt.Sprintf("web-%d", i), hash: hash, attachments: []attachment{{network: "net"}}, claims: []string{"data"},
 			images: []wantedImage{{ref: "image"}},
 		})
 	}
@@ -40,12 +40,13 @@ func seenWeb(n int, hash string) seen {
 	s := seen{
 		networks: []networkInfo{{name: "net"}}, images: map[string]bool{"image": true}, busy: map[string]bool{},
 		volumes: []volumeInfo{{name: "data", labels: map[string]string{labelClaim: "data", manifests.LabelReclaim: "Retain"}}},
-		held:    map[string]time.Time{}, ready: map[string]bool{}, now: begin,
+		held:    map[string]time.Time{}, ready: map[string]bool{}, endpoints: map[string]map[string]endpoint{}, now: begin,
 	}
 	for i := range n {
 		p := runningPod(fmt.Sprintf("web-%d", i), hash)
 		s.pods = append(s.pods, p)
 		s.ready[p.id] = true
+		s.endpoints[p.id] = map[string]endpoint{"net": {}}
 	}
 	return s
 }
@@ -113,6 +114,18 @@ func TestPlan(t *testing.T) {
 			seen: func(s *seen) {
 				s.pods[0].containers[0].state, s.pods[0].containers[0].exited = "exited", begin.Add(-3*time.Second)
 			}, then: []string{"start container web-0"}},
+		{name: "a ready pod is given the names of its Services", want: func() wanted {
+			w := wantedWeb(1, "a")
+			w.workloads[0].pods[0].aliases = []string{"web"}
+			return w
+		}(), from: 1, hash: "a", then: []string{"name pod web-0"}},
+		{name: "a pod that is not ready is given no names", want: func() wanted {
+			w := wantedWeb(1, "a")
+			w.workloads[0].pods[0].aliases = []string{"web"}
+			return w
+		}(), from: 1, hash: "a", seen: func(s *seen) { s.ready = map[string]bool{} }},
+		{name: "a pod that lost a network joins it again", want: wantedWeb(1, "a"), from: 1, hash: "a",
+			seen: func(s *seen) { s.endpoints = nil }, then: []string{"name pod web-0"}},
 		{name: "surplus pods are removed", want: wantedWeb(1, "a"), from: 2, hash: "a", then: []string{"remove pod web-1"}},
 		{name: "pods of a broken workload stay", want: func() wanted {
 			w := wantedWeb(0, "")
@@ -128,7 +141,15 @@ func TestPlan(t *testing.T) {
 		}(), seen: func(s *seen) { s.volumes[0].labels[manifests.LabelReclaim] = "Delete" },
 			then: []string{"remove volume data", "remove network net"}},
 		{name: "what is retained now was not always so, and is retained", want: removal(wantedWeb(1, "a")),
-			seen: func(s *seen) { s.volumes[0].labels[manifests.LabelReclaim] = "Delete" }, then: []string{"remove network net"}},
+			seen: func(s *seen) { s.volumes[0].labels[manifests.LabelReclaim] = "Delete" },
+			then: []string{"create volume data.retain", "remove network net"}},
+		{name: "what was marked as retained stays without a word", want: wanted{owner: testOwner, remove: true}, seen: func(s *seen) {
+			s.volumes[0].labels[manifests.LabelReclaim] = "Delete"
+			s.volumes = append(s.volumes, volumeInfo{name: "data.retain", labels: map[string]string{labelRetains: "data"}})
+		}, then: []string{"remove network net"}},
+		{name: "a marker goes with its volume", want: wanted{owner: testOwner, remove: true}, seen: func(s *seen) {
+			s.volumes = []volumeInfo{{name: "data.retain", labels: map[string]string{labelRetains: "data"}}}
+		}, then: []string{"remove volume data.retain", "remove network net"}},
 		{name: "configuration goes with its pod", want: wantedWeb(1, "a"), from: 1, hash: "a", seen: func(s *seen) {
 			s.volumes = append(s.volumes, volumeInfo{name: "old.cfg", labels: map[string]string{labelPod: "old"}},
 				volumeInfo{name: "web-0.cfg", labels: map[string]string{labelPod: "web-0"}})
@@ -227,7 +248,7 @@ func carryOut(s seen, steps []step) seen {
 					hash = st.want.hash
 				}
 				p := runningPod(name, hash)
-				s.pods, s.ready[p.id] = append(s.pods, p), true
+				s.pods, s.ready[p.id], s.endpoints[p.id] = append(s.pods, p), true, map[string]endpoint{"net": {}}
 			}
 		}
 	}

@@ -45,8 +45,8 @@ type Backend struct {
 	mu sync.Mutex
 	// infra maps the ID of each infra container, which bears no label, to its owner.
 	infra map[string]manifests.Owner
-	// network addresses by infra container and start; they change with a restart only.
-	addresses map[string]podAddresses
+	// endpoints by infra container: they change with a restart, or by this backend's own doing.
+	endpoints map[string]podEndpoints
 	// served workloads have been ready as they are wanted now: one that is not ready any more broke, and does not start.
 	served map[string]bool
 }
@@ -64,7 +64,7 @@ func newBackend(e engine, o Options) *Backend {
 	}
 	b := &Backend{
 		engine: e, log: o.Log, resync: o.Resync, changes: newChanges(),
-		infra: map[string]manifests.Owner{}, addresses: map[string]podAddresses{}, served: map[string]bool{},
+		infra: map[string]manifests.Owner{}, endpoints: map[string]podEndpoints{}, served: map[string]bool{},
 	}
 	b.tasks = newTasks(b.changes.add)
 	b.prober = newProber(e, b.changes.add)
@@ -108,7 +108,7 @@ func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observa
 		}
 	}
 	s.busy = b.tasks.busy()
-	b.prober.attend(set.Owner, want, s.pods, b.addressesOf)
+	b.prober.attend(set.Owner, want, s.pods, b.endpointsOf)
 	if set.Remove && len(s.pods) == 0 && len(s.networks) == 0 {
 		b.changes.forget(set.Owner)
 	}
@@ -177,6 +177,8 @@ func (b *Backend) podStep(ctx context.Context, s step) error {
 		return b.engine.restartPod(ctx, s.pod.id)
 	case startContainer:
 		return b.engine.startContainer(ctx, s.id)
+	case namePod:
+		return b.name(ctx, s)
 	case removePod:
 		return b.engine.removePod(ctx, s.pod.id, graceOf(s.pod))
 	}
@@ -216,6 +218,33 @@ func (b *Backend) play(ctx context.Context, want *wantedPod) error {
 		err = errors.Join(err, b.engine.removePod(ctx, left.id, 0))
 	}
 	return fmt.Errorf("playing pod %s: %w", want.name, err)
+}
+
+// name grants a pod that is ready the names of its Services on each of its networks. Podman sets aliases only when a
+// container joins a network, so it leaves and joins again under the same address and MAC: open connections live on.
+func (b *Backend) name(ctx context.Context, s step) error {
+	defer b.forgetEndpoints(s.pod.infra.id)
+	now, err := b.engine.endpoints(ctx, s.pod.infra.id)
+	if err != nil {
+		return err
+	}
+	for _, want := range s.want.attachments {
+		e, on := now[want.network]
+		if on && e.bears(s.want.aliases) {
+			continue
+		}
+		if !on {
+			e = endpoint{addr: want.addr, mac: want.mac}
+		}
+		if err := b.engine.disconnect(ctx, want.network, s.pod.infra.id); err != nil {
+			return err
+		}
+		e.aliases = s.want.aliases
+		if err := b.engine.connect(ctx, want.network, s.pod.infra.id, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Changes implements backend.Backend.

@@ -88,11 +88,11 @@ func (a podAccess) Dial(ctx context.Context, ref backend.PodRef, port int) (net.
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := a.engine.addresses(ctx, pod.infra.id)
+	endpoints, err := a.engine.endpoints(ctx, pod.infra.id)
 	if err != nil {
 		return nil, err
 	}
-	addr := anyAddress(addresses)
+	addr := anyAddress(endpoints)
 	if !addr.IsValid() {
 		return nil, fmt.Errorf("pod %s has no address", ref.Pod)
 	}

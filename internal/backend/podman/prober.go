@@ -52,7 +52,7 @@ func newProber(e engine, changed func(manifests.Owner)) *prober {
 }
 
 // attend watches the running containers of an owner's pods, and no others of that owner.
-func (p *prober) attend(owner manifests.Owner, want wanted, pods []podInfo, addresses func(podInfo) map[string]netip.Addr) {
+func (p *prober) attend(owner manifests.Owner, want wanted, pods []podInfo, endpoints func(podInfo) map[string]endpoint) {
 	specs := map[string]map[string]probes{}
 	for _, w := range want.workloads {
 		for _, pod := range w.pods {
@@ -62,7 +62,7 @@ func (p *prober) attend(owner manifests.Owner, want wanted, pods []podInfo, addr
 	var fresh []*watch
 	alive := map[string]bool{}
 	for _, pod := range pods {
-		addr := anyAddress(addresses(pod))
+		addr := anyAddress(endpoints(pod))
 		for _, c := range pod.containers {
 			spec, ok := specs[pod.name+"/"+pod.labels[labelHash]][manifestName(pod.name, c.name)]
 			if !ok || c.state != "running" {
@@ -299,9 +299,9 @@ func (p *prober) state(pod podInfo) (bool, string) {
 }
 
 // anyAddress is the pod's address on the first of its networks by name: the host reaches them all.
-func anyAddress(byNet map[string]netip.Addr) netip.Addr {
+func anyAddress(byNet map[string]endpoint) netip.Addr {
 	for _, name := range slices.Sorted(maps.Keys(byNet)) {
-		return byNet[name]
+		return byNet[name].addr
 	}
 	return netip.Addr{}
 }

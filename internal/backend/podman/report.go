@@ -38,8 +38,8 @@ func (b *Backend) report(w wanted, s seen) backend.Observation {
 		message:  func(p podInfo) string { _, m := b.prober.state(p); return m },
 		addresses: func(p podInfo) map[string]string {
 			out := map[string]string{}
-			for name, addr := range b.addressesOf(p) {
-				out[short[name]] = addr.String()
+			for name, e := range b.endpointsOf(p) {
+				out[short[name]] = e.addr.String()
 			}
 			return out
 		},
@@ -172,7 +172,8 @@ func (j *judgement) pod(w wantedWorkload, want wantedPod, state *backend.State) 
 		return j.absent(want, err)
 	}
 	pod := j.pods[i]
-	ready := j.ready[pod.id]
+	answers := j.ready[pod.id]
+	ready := answers && want.named(j.endpoints[pod.id])
 	state.Pods = append(state.Pods, backend.Pod{Name: pod.name, Ready: ready, Addresses: j.addresses(pod)})
 	for _, c := range pod.containers {
 		state.Restarts += c.restarts
@@ -199,6 +200,9 @@ func (j *judgement) pod(w wantedWorkload, want wantedPod, state *backend.State) 
 		return backend.Ready, "", ""
 	case state.ExitCode != nil && *state.ExitCode != 0:
 		return backend.Progressing, backend.ReasonExited, fmt.Sprintf("container %s ended with exit code %d", w.main, *state.ExitCode)
+	}
+	if answers {
+		return backend.Progressing, backend.ReasonStarting, "the pod is ready and being given its Service names"
 	}
 	if message := j.message(pod); message != "" {
 		return backend.Progressing, backend.ReasonUnready, message

@@ -76,10 +76,19 @@ type wantedPod struct {
 	// volumes are created, labelled, before the play; kube play fills those of ConfigMaps and Secrets.
 	volumes []volumeInfo
 	// claims are the Podman volumes of claims that must be there first.
-	claims   []string
-	networks []string
-	probes   map[string]probes
-	grace    time.Duration
+	claims []string
+	// attachments are the networks it joins, aliases the names it bears there once it is ready.
+	attachments []attachment
+	aliases     []string
+	probes      map[string]probes
+	grace       time.Duration
+}
+
+// attachment of a pod to a network, with its fixed address there or none.
+type attachment struct {
+	network string
+	addr    netip.Addr
+	mac     string
 }
 
 type wantedImage struct {
@@ -261,27 +270,38 @@ func serviceSelector(s *corev1.Service) labels.Selector {
 	return labels.SelectorFromSet(s.Spec.Selector)
 }
 
-// attach finds the networks of a pod, and its addresses and names there, in the notation of kube play.
-func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) {
+// attach finds the networks of a pod, and its addresses and names there. It joins them without the names of its Services:
+// those are granted when it is ready, so that a pod that never was does not resolve under them.
+func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) error {
 	podLabels := labels.Set(template.Labels)
-	var names []string
 	for _, s := range t.out.services {
 		if s.selector.Matches(podLabels) {
 			p.services = append(p.services, s.ref.Name)
-			for _, alias := range serviceAliases(s.ref.Name, t.set.Owner.Namespace) {
-				names = append(names, "alias="+alias)
-			}
+			p.aliases = append(p.aliases, serviceAliases(s.ref.Name, t.set.Owner.Namespace)...)
 		}
 	}
 	for _, n := range t.out.networks {
 		if !n.selector.Matches(podLabels) {
 			continue
 		}
-		options := names
+		a := attachment{network: n.name}
 		if ip := template.Annotations[manifests.AnnotationIPPrefix+n.short]; ip != "" {
-			options = append([]string{"ip=" + ip, "mac=" + hardwareAddress(ip)}, names...)
+			var err error
+			if a.addr, err = netip.ParseAddr(ip); err != nil {
+				return fmt.Errorf("annotation %s: %w", manifests.AnnotationIPPrefix+n.short, err)
+			}
+			a.mac = hardwareAddress(a.addr)
 		}
-		p.networks = append(p.networks, n.name)
-		p.request.networks = append(p.request.networks, strings.TrimSuffix(n.name+":"+strings.Join(options, ","), ":"))
+		p.attachments = append(p.attachments, a)
+		p.request.networks = append(p.request.networks, a.option())
 	}
+	return nil
+}
+
+// option is the attachment in the notation of kube play.
+func (a attachment) option() string {
+	if !a.addr.IsValid() {
+		return a.network
+	}
+	return a.network + ":ip=" + a.addr.String() + ",mac=" + a.mac
 }

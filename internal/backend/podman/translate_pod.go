@@ -27,7 +27,9 @@ const maxHostname = 63
 func (t *translator) pod(ref manifests.Ref, name string, template corev1.PodTemplateSpec) (wantedPod, error) {
 	spec := template.Spec.DeepCopy()
 	out := wantedPod{name: name, probes: map[string]probes{}, grace: defaultGrace}
-	t.attach(&out, &template)
+	if err := t.attach(&out, &template); err != nil {
+		return wantedPod{}, err
+	}
 	if s := spec.TerminationGracePeriodSeconds; s != nil {
 		out.grace = time.Duration(*s) * time.Second
 	}
@@ -104,7 +106,7 @@ const translation = "1"
 // their content would let a weak one be guessed.
 func (p *wantedPod) sign(template corev1.PodTemplateSpec, versions map[string]string) error {
 	hash := sha256.New()
-	for _, part := range []any{translation, p.name, template, p.request.networks, versions} {
+	for _, part := range []any{translation, p.name, template, p.request.networks, p.services, versions} {
 		b, err := json.Marshal(part)
 		if err != nil {
 			return fmt.Errorf("hashing pod %s: %w", p.name, err)
