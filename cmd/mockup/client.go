@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/controlplane"
+	"mockup.dev/mockup/internal/statedir"
+)
+
+// requestTimeout bounds a request to the local control plane; watches are not bound by it.
+const requestTimeout = 30 * time.Second
+
+// newClient is a client of the local control plane.
+func newClient(state statedir.Dir) (client.WithWatch, error) {
+	path := controlplane.KubeconfigPath(state.ControlPlane())
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("reading kubeconfig %s: %w", path, err)
+	}
+	config.QPS = -1
+	config.UserAgent = "mockup"
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("making a client: %w", err)
+		}
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return c, nil
+}
+
+// reach is newClient for a control plane that has to answer: its error has exit code 3.
+func reach(ctx context.Context, state statedir.Dir) (client.WithWatch, error) {
+	if err := controlplane.Healthy(ctx, state.ControlPlane()); err != nil {
+		return nil, &exitError{exitUnreachable, fmt.Errorf("%w; start it with %q", err, "mockup up")}
+	}
+	return newClient(state)
+}
+
+// stacks lists those of a namespace, of all if it is empty, sorted.
+func stacks(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.MockupStack, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var list v1alpha1.MockupStackList
+	if err := c.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("listing stacks: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.MockupStack) int { return strings.Compare(keyOf(&a), keyOf(&b)) })
+	return list.Items, nil
+}
+
+func keyOf(o client.Object) string { return o.GetNamespace() + "/" + o.GetName() }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/internal/podmansocket"
+	"mockup.dev/mockup/manifests"
+)
+
+// removalPeriod is the pause between two looks at what is still being removed.
+const removalPeriod = 200 * time.Millisecond
+
+// removalOf takes a stack away. Unless all of it is to go, every volume is retained, whatever its policy: the stack
+// itself stays.
+func removalOf(s *v1alpha1.MockupStack, purge bool) manifests.Set {
+	if !purge {
+		s = s.DeepCopy()
+		for i := range s.Spec.Volumes {
+			s.Spec.Volumes[i].ReclaimPolicy = v1alpha1.ReclaimRetain
+		}
+	}
+	return manifests.StackRemoval(s)
+}
+
+// takeDown applies a removal until nothing but retained volumes is left.
+func takeDown(ctx context.Context, b backend.Backend, set manifests.Set, say func(string)) error {
+	ticker := time.NewTicker(removalPeriod)
+	defer ticker.Stop()
+	for {
+		seen, err := b.Apply(ctx, set)
+		if err != nil {
+			return fmt.Errorf("removing what runs of it: %w", err)
+		}
+		left := leftOf(seen)
+		if len(left) == 0 {
+			return nil
+		}
+		say("waiting for " + strings.Join(left, ", "))
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("removing what runs of it: %w; still there: %s", ctx.Err(), strings.Join(left, ", "))
+		case <-ticker.C:
+		}
+	}
+}
+
+// leftOf names what is still there, each with what is wrong with it if something is.
+func leftOf(seen backend.Observation) []string {
+	var left []string
+	for _, s := range seen.Objects {
+		if s.Reason == backend.ReasonRetained {
+			continue
+		}
+		name := s.Ref.String()
+		if s.Phase == backend.Failed {
+			name += " (" + s.Message + ")"
+		}
+		left = append(left, name)
+	}
+	return left
+}
+
+// ensurePodman finds Podman's socket, or has it opened. what says how.
+func ensurePodman(ctx context.Context, b *background, named string) (uri, what string, err error) {
+	uri, err = podmansocket.Find(ctx, named)
+	if err != nil && systemdSocket(ctx) {
+		uri, err = podmansocket.Find(ctx, named)
+	}
+	if err == nil {
+		return uri, "Podman answers at " + uri, nil
+	}
+	uri = podmansocket.Candidates(named)[0]
+	change, err := b.startPodman(ctx, uri)
+	if err != nil {
+		return "", "", err
+	}
+	return uri, fmt.Sprintf("Podman service %s at %s", change, uri), nil
+}
+
+// anythingLeft tells whether Podman, if it answers, has pods or networks of any stack.
+func (d *down) anythingLeft(ctx context.Context) bool {
+	uri, err := podmansocket.Find(ctx, d.podmanSocket)
+	if err != nil {
+		return true // not known
+	}
+	c, err := podmansocket.New(uri)
+	if err != nil {
+		return true
+	}
+	pods, err := c.Pods(ctx, manifests.LabelOwner)
+	if err != nil || len(pods) > 0 {
+		return true
+	}
+	networks, err := c.Networks(ctx, manifests.LabelOwner)
+	return err != nil || len(networks) > 0
+}
+
+// askForVolumes lists the volumes that purge would remove and has the user agree.
+func (d *down) askForVolumes(ctx context.Context) error {
+	uri, _, err := ensurePodman(ctx, d.bg, d.podmanSocket)
+	if err != nil {
+		return err
+	}
+	d.podman = uri
+	c, err := podmansocket.New(uri)
+	if err != nil {
+		return err
+	}
+	all, err := c.Volumes(ctx, manifests.LabelOwner)
+	if err != nil {
+		return err
+	}
+	d.volumes = claimed(all)
+	if len(d.volumes) == 0 || d.yes {
+		return nil
+	}
+	slices.SortFunc(d.volumes, func(a, b podmansocket.Volume) int { return strings.Compare(a.Name, b.Name) })
+	fmt.Fprintln(d.err, "These volumes would be removed with all that is in them:")
+	for _, v := range d.volumes {
+		fmt.Fprintf(d.err, "  %s  (%s)\n", v.Name, v.Labels[manifests.LabelOwner])
+	}
+	return d.confirm("Remove them?")
+}
+
+// claimed are the volumes that fulfil a claim. The others hold the configuration of a pod, and go with it.
+func claimed(all []podmansocket.Volume) []podmansocket.Volume {
+	return slices.DeleteFunc(all, func(v podmansocket.Volume) bool { return v.Labels[manifests.LabelReclaim] == "" })
+}
+
+func (d *down) confirm(question string) error {
+	if file, ok := d.in.(*os.File); ok && !term.IsTerminal(int(file.Fd())) {
+		return &exitError{exitUsage, errors.New("nobody can be asked here: call it with --yes, or from a terminal")}
+	}
+	fmt.Fprintf(d.err, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(d.in).ReadString('\n')
+	if err != nil && answer == "" {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return &exitError{exitFailed, errors.New("nothing was removed")}
+	}
+	return nil
+}
+
+// removeVolumes removes those that were agreed to, and are still there once the stacks are gone.
+func (d *down) removeVolumes(ctx context.Context) error {
+	if len(d.volumes) == 0 {
+		return nil
+	}
+	return d.list.Step("volumes", func(say func(string)) (string, error) {
+		c, err := podmansocket.New(d.podman)
+		if err != nil {
+			return "", err
+		}
+		for _, v := range d.volumes {
+			say(v.Name)
+			if err := c.RemoveVolume(ctx, v.Name); err != nil {
+				return "", err
+			}
+		}
+		return "removed " + counted(len(d.volumes), "volume"), nil
+	})
+}

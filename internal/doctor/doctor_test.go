@@ -1,0 +1,215 @@
+package doctor
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/podmansocket"
+)
+
+// fit is a host on which everything is well.
+func fit() Facts {
+	f := Facts{
+		User: "ada", PodmanPath: "/usr/bin/podman", PodmanBinary: "5.4.2", Socket: "unix:///run/podman/podman.sock", Kubectl: "1.32.1",
+		Images: map[string]bool{"localhost/web:1": true}, MemoryAvailable: 8 * gib, UnprivilegedPortStart: 1024,
+		SubordinateIDs: true, Tun: true, Firewall: []string{"nft"},
+		Disks:  []Disk{{What: "images", Path: "/var", Free: 10 * gib, Low: 2 * gib, Minimum: gib}},
+		Routes: []Route{{netip.MustParsePrefix("0.0.0.0/0"), "eth0"}, {netip.MustParsePrefix("192.168.1.0/24"), "eth0"}},
+	}
+	f.Info.Version.Version = "5.4.2"
+	h := &f.Info.Host
+	h.OCIRuntime.Name, h.OCIRuntime.Path, h.OCIRuntime.Version = "crun", "/usr/bin/crun", "crun version 1.21\ncommit: 10269840aa07fb7e6b7e1acff6198692d8ff5c88"
+	h.Conmon.Path, h.Conmon.Version = "/usr/bin/conmon", "conmon version 2.1.12, commit: "
+	h.NetworkBackend, h.NetworkBackendInfo.Path, h.NetworkBackendInfo.Version = "netavark", "/usr/lib/podman/netavark", "netavark 1.14.0"
+	h.NetworkBackendInfo.DNS.Path, h.NetworkBackendInfo.DNS.Version = "/usr/lib/podman/aardvark-dns", "aardvark-dns 1.14.0"
+	h.CgroupVersion, h.CgroupControllers = "v2", []string{"cpu", "memory", "pids"}
+	return f
+}
+
+const owner = "MockupStack.default.shop"
+
+func need() Need {
+	return Need{
+		Ports:   []Port{{Number: 8443, Owner: owner}},
+		Subnets: []Subnet{{Name: "public", Prefix: netip.MustParsePrefix("10.1.0.0/16"), Owner: owner}},
+		Images:  []string{"localhost/web:1"},
+	}
+}
+
+func TestAFitHostHasNoFindings(t *testing.T) {
+	for _, uid := range []int{0, 1000} {
+		f := fit()
+		f.UID = uid
+		for _, finding := range Check(f, need()) {
+			if finding.Level != OK {
+				t.Errorf("uid %d: %+v", uid, finding)
+			}
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	lo := netip.MustParseAddr("127.0.0.1")
+	for name, c := range map[string]struct {
+		change func(*Facts, *Need)
+		check  string
+		level  Level
+		says   string
+	}{
+		"no podman at all":       {func(f *Facts, _ *Need) { f.Socket, f.PodmanPath = "", "" }, "podman socket", Fail, "none answers"},
+		"podman without service": {func(f *Facts, _ *Need) { f.Socket = "" }, "podman socket", Warn, "none answers"},
+		"old service":            {func(f *Facts, _ *Need) { f.Info.Version.Version = "5.3.9" }, "podman socket", Fail, "too old"},
+		"old command":            {func(f *Facts, _ *Need) { f.PodmanBinary = "4.3.1" }, "podman command", Fail, "too old"},
+		"no command":             {func(f *Facts, _ *Need) { f.PodmanPath = "" }, "podman command", Warn, "not in PATH"},
+		"no runtime":             {func(f *Facts, _ *Need) { f.Info.Host.OCIRuntime.Path = "" }, "container runtime", Fail, "no OCI runtime"},
+		"no conmon":              {func(f *Facts, _ *Need) { f.Info.Host.Conmon.Path = "" }, "container runtime", Fail, "conmon"},
+		"old crun":               {func(f *Facts, _ *Need) { f.Info.Host.OCIRuntime.Version = "crun version 1.8.1" }, "container runtime", Fail, "1.8.1"},
+		"cni":                    {func(f *Facts, _ *Need) { f.Info.Host.NetworkBackend = "cni" }, "container networks", Fail, "cni"},
+		"no dns":                 {func(f *Facts, _ *Need) { f.Info.Host.NetworkBackendInfo.DNS.Path = "" }, "container networks", Fail, "aardvark"},
+		"cgroup v1, rootless": {func(f *Facts, _ *Need) { f.Info.Host.CgroupVersion, f.Info.Host.Security.Rootless = "v1", true },
+			"cgroups", Warn, "not enforced"},
+		"cgroup v1, root":        {func(f *Facts, _ *Need) { f.Info.Host.CgroupVersion = "v1" }, "cgroups", OK, "version 1"},
+		"controller missing":     {func(f *Facts, _ *Need) { f.Info.Host.CgroupControllers = []string{"memory", "pids"} }, "cgroups", Warn, "cpu"},
+		"no firewall":            {func(f *Facts, _ *Need) { f.Firewall = nil }, "firewall commands", Fail, "nft"},
+		"no subordinate ids":     {func(f *Facts, _ *Need) { f.UID, f.SubordinateIDs = 1000, false }, "subordinate ids", Fail, "ada"},
+		"no tun":                 {func(f *Facts, _ *Need) { f.UID, f.Tun = 1000, false }, "/dev/net/tun", Fail, "can't be opened"},
+		"privileged port":        {func(f *Facts, n *Need) { f.UID, n.Ports[0].Number = 1000, 443 }, "port 443", Fail, "below 1024"},
+		"privileged port, root":  {func(_ *Facts, n *Need) { n.Ports[0].Number = 443 }, "port 443", OK, "free"},
+		"port of a process":      {func(f *Facts, _ *Need) { f.Listeners = []Listener{{Port: 8443, PID: 7, Command: "nginx"}} }, "port 8443", Fail, "process 7 (nginx)"},
+		"port of another user's": {func(f *Facts, _ *Need) { f.Listeners = []Listener{{Port: 8443}} }, "port 8443", Fail, "another user"},
+		"port of another pod": {func(f *Facts, _ *Need) {
+			f.Published = []Published{{Port: 8443, Holder: "pod x", Owner: "MockupStack.default.blog"}}
+		}, "port 8443", Fail, "pod x of MockupStack.default.blog"},
+		"port of a container":   {func(f *Facts, _ *Need) { f.Published = []Published{{Port: 8443, Holder: "container web"}} }, "port 8443", Fail, "container web"},
+		"port of this very pod": {func(f *Facts, _ *Need) { f.Published = []Published{{Port: 8443, Holder: "pod x", Owner: owner}} }, "port 8443", OK, "already"},
+		"port elsewhere": {func(f *Facts, n *Need) {
+			n.Ports[0].Address = lo
+			f.Listeners = []Listener{{Port: 8443, Address: netip.MustParseAddr("10.0.0.1"), PID: 7}}
+		}, "port 8443", OK, "free"},
+		"port on this address": {func(f *Facts, n *Need) {
+			n.Ports[0].Address = lo
+			f.Listeners = []Listener{{Port: 8443, Address: lo, PID: 7}}
+		}, "port 8443", Fail, "process 7"},
+		"port on all addresses": {func(f *Facts, n *Need) {
+			n.Ports[0].Address = lo
+			f.Listeners = []Listener{{Port: 8443, Address: netip.IPv6Unspecified(), PID: 7}}
+		}, "port 8443", Fail, "process 7"},
+		"subnet of a network": {func(f *Facts, _ *Need) {
+			f.Networks = []Network{{Name: "podman2", Prefix: netip.MustParsePrefix("10.1.2.0/24")}}
+		}, "subnet 10.1.0.0/16", Fail, "podman2"},
+		"subnet of a larger one": {func(f *Facts, _ *Need) {
+			f.Networks = []Network{{Name: "big", Prefix: netip.MustParsePrefix("10.0.0.0/8")}}
+		}, "subnet 10.1.0.0/16", Fail, "big"},
+		"subnet of this stack": {func(f *Facts, _ *Need) {
+			f.Networks = []Network{{Name: "n", Owner: owner, Interface: "podman1", Prefix: netip.MustParsePrefix("10.1.0.0/16")}}
+			f.Routes = append(f.Routes, Route{netip.MustParsePrefix("10.1.0.0/16"), "podman1"})
+		}, "subnet 10.1.0.0/16", OK, "already"},
+		"subnet of a route": {func(f *Facts, _ *Need) {
+			f.Routes = append(f.Routes, Route{netip.MustParsePrefix("10.0.0.0/8"), "tun0"})
+		}, "subnet 10.1.0.0/16", Fail, "tun0"},
+		"local image missing":     {func(f *Facts, _ *Need) { f.Images = nil }, "image", Fail, "localhost/web:1 is not there"},
+		"image in a registry":     {func(_ *Facts, n *Need) { n.Images = []string{"docker.io/library/nginx:1"} }, "image", Warn, "not there yet"},
+		"little space":            {func(f *Facts, _ *Need) { f.Disks[0].Free = gib - 1 }, "space for images", Fail, "too little"},
+		"not much space":          {func(f *Facts, _ *Need) { f.Disks[0].Free = gib }, "space for images", Warn, "not much"},
+		"little memory":           {func(f *Facts, _ *Need) { f.MemoryAvailable = 300 * mib }, "memory", Fail, "300 MiB"},
+		"not much memory":         {func(f *Facts, _ *Need) { f.MemoryAvailable = 600 * mib }, "memory", Warn, "600 MiB"},
+		"no kubectl":              {func(f *Facts, _ *Need) { f.Kubectl = "" }, "kubectl", Warn, "not in PATH"},
+		"old kubectl":             {func(f *Facts, _ *Need) { f.Kubectl = "1.29.9" }, "kubectl", Warn, "1.29.9"},
+		"kubectl of a vendor":     {func(f *Facts, _ *Need) { f.Kubectl = "1.30.0-gke.1" }, "kubectl", OK, "1.30.0-gke.1"},
+		"memory that is just due": {func(f *Facts, _ *Need) { f.MemoryAvailable = gib }, "memory", OK, "1024 MiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, n := fit(), need()
+			c.change(&f, &n)
+			for _, finding := range Check(f, n) {
+				if finding.Check != c.check {
+					continue
+				}
+				if finding.Level != c.level || !strings.Contains(finding.Message, c.says) {
+					t.Errorf("got %+v, want %s with %q", finding, c.level, c.says)
+				}
+				if finding.Level != OK && finding.Mend == "" {
+					t.Errorf("%+v does not say how to mend it", finding)
+				}
+				return
+			}
+			t.Errorf("there is no check %q", c.check)
+		})
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	for _, c := range []struct {
+		have, want string
+		is         bool
+	}{{"5.4.0", "5.4.0", true}, {"5.10.0", "5.4.0", true}, {"5.3.9", "5.4.0", false}, {"v1.32.4-dispatcher", "1.30.0", true},
+		{"5.4.0-rc1", "5.4.0", true}, {"", "5.4.0", false}, {"6", "5.4.0", true}, {"5", "5.4.0", false}} {
+		if got := atLeast(c.have, c.want); got != c.is {
+			t.Errorf("%q is at least %q: %t", c.have, c.want, got)
+		}
+	}
+}
+
+func TestParseSockets(t *testing.T) {
+	content, err := os.ReadFile("testdata/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range parseSockets(string(content)) {
+		got = append(got, netip.AddrPortFrom(s.address, s.port).String()+" "+s.inode)
+	}
+	if want := "127.0.0.1:8080 111;0.0.0.0:443 222;[::]:8443 444"; strings.Join(got, ";") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ";"), want)
+	}
+}
+
+func TestParseRoutes(t *testing.T) {
+	got := parseRoutes("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n" +
+		"eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
+		"tun0\t0000080A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n")
+	if len(got) != 2 || got[0].Prefix.Bits() != 0 || got[1].Prefix.String() != "10.8.0.0/16" || got[1].Interface != "tun0" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestPublished(t *testing.T) {
+	c := podmansocket.Container{Names: []string{"0123-infra"}, Pod: "p1"}
+	c.Ports = append(c.Ports, struct {
+		HostIP   string `json:"host_ip"`
+		HostPort uint16 `json:"host_port"`
+		Range    uint16 `json:"range"`
+		Protocol string `json:"protocol"`
+	}{"", 8443, 2, "tcp"})
+	got := published([]podmansocket.Container{c}, []podmansocket.Pod{{ID: "p1", Name: "gateway-0", Labels: map[string]string{"mockup.dev/owner": owner}}})
+	if len(got) != 2 || got[1].Port != 8444 || got[0].Holder != "pod gateway-0" || got[0].Owner != owner || got[0].Address.IsValid() {
+		t.Errorf("got %+v", got)
+	}
+	if got := published([]podmansocket.Container{c}, nil); got[0].Holder != "container 0123-infra" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestNeedOf(t *testing.T) {
+	s := &v1alpha1.MockupStack{}
+	s.Namespace, s.Name = "default", "shop"
+	s.Spec.Networks = []v1alpha1.Network{{Name: "public", Subnet: "10.1.0.0/16"}}
+	s.Spec.Services = []v1alpha1.Service{{Name: "web", Image: "docker.io/x/web:1"}}
+	s.Spec.Gateway = &v1alpha1.Gateway{HTTPS: v1alpha1.GatewayPort{HostPort: 8443, HostIP: "127.0.0.1"}, HTTP: &v1alpha1.GatewayPort{HostPort: 8080}, Image: "docker.io/x/nginx:1"}
+	n := NeedOf([]*v1alpha1.MockupStack{s}, map[string]string{"docker.io/x/web:1": "localhost/web:1"})
+	if len(n.Ports) != 2 || n.Ports[0].Address.String() != "127.0.0.1" || n.Ports[1].Number != 8080 || n.Ports[1].Owner != owner {
+		t.Errorf("ports: %+v", n.Ports)
+	}
+	if len(n.Subnets) != 1 || n.Subnets[0].Owner != owner {
+		t.Errorf("subnets: %+v", n.Subnets)
+	}
+	if strings.Join(n.Images, ",") != "docker.io/x/nginx:1,localhost/web:1" {
+		t.Errorf("images: %v", n.Images)
+	}
+	if n := NeedOf(nil, nil); len(n.Ports) != 2 || len(n.Images) == 0 {
+		t.Errorf("without stacks: %+v", n)
+	}
+}
