@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -72,7 +73,7 @@ func (s *apiServer) waitReady(ctx context.Context) error {
 		return failure == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for the API server to be ready: %w (last answer: %v %s)", err, failure, answer)
+		return fmt.Errorf("waiting for the API server to be ready: %w (last answer: %s)", errors.Join(err, failure), answer)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func testGarbageCollection(t *testing.T, k kubectl, client kubernetes.Interface,
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("the ConfigMap of a deleted owner is still there (%v)", err)
+		return fmt.Errorf("the ConfigMap of a deleted owner is still there (%w)", err)
 	})
 }
 

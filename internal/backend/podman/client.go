@@ -451,16 +451,19 @@ func (c *client) logs(ctx context.Context, container string, o logRequest, out i
 		case err := <-done:
 			return errors.Join(broken, err)
 		case <-ctx.Done():
-			go func() { // the bindings stop only between two frames: take what they still hand over
-				for {
-					select {
-					case <-lines:
-					case <-done:
-						return
-					}
-				}
-			}()
+			go discard(lines, done)
 			return ctx.Err()
+		}
+	}
+}
+
+// discard takes what the bindings still hand over: they stop only between two frames.
+func discard(lines <-chan string, done <-chan error) {
+	for {
+		select {
+		case <-lines:
+		case <-done: //nolint:errcheck // of no interest to a caller who has gone
+			return
 		}
 	}
 }

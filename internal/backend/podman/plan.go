@@ -304,10 +304,10 @@ func (p *planner) marker(c wantedClaim) volumeInfo {
 func (p *planner) mayTry(name string) bool { return !p.now.Before(p.held[name]) }
 
 // named tells whether a pod with these endpoints is on all its networks and bears the names of its Services there.
-func (w *wantedPod) named(endpoints map[string]endpoint) bool {
-	for _, a := range w.attachments {
+func (p *wantedPod) named(endpoints map[string]endpoint) bool {
+	for _, a := range p.attachments {
 		e, on := endpoints[a.network]
-		if !on || !e.bears(w.aliases) {
+		if !on || !e.bears(p.aliases) {
 			return false
 		}
 	}

@@ -27,8 +27,6 @@ type pull struct {
 	running bool
 	// owners wait for the end.
 	owners map[string]manifests.Owner
-	// pulled images of policy Always are not pulled again for the same pods.
-	pulled bool
 	err    error
 	until  time.Time
 	count  int

@@ -79,7 +79,7 @@ func (v *podVolumes) addConfig(vol *corev1.Volume, name string, files map[string
 func (v *podVolumes) configMapFiles(name string, items []corev1.KeyToPath) (map[string][]byte, error) {
 	cm, ok := v.translator.configMaps[name]
 	if !ok {
-		return nil, fmt.Errorf("ConfigMap %q is not in the set", name)
+		return nil, fmt.Errorf("there is no ConfigMap %q in the set", name)
 	}
 	v.noteConfigMap(cm)
 	data := map[string][]byte{}
@@ -95,7 +95,7 @@ func (v *podVolumes) configMapFiles(name string, items []corev1.KeyToPath) (map[
 func (v *podVolumes) secretFiles(name string, items []corev1.KeyToPath) (map[string][]byte, error) {
 	s, ok := v.secrets[name]
 	if !ok {
-		return nil, fmt.Errorf("Secret %q is not in the set", name)
+		return nil, fmt.Errorf("there is no Secret %q in the set", name)
 	}
 	v.noteSecret(s)
 	return selectItems("Secret "+name, secretData(s), items)

@@ -3,6 +3,7 @@ package podman_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -226,7 +227,8 @@ type statusError struct {
 func (e *statusError) Error() string { return fmt.Sprintf("Podman answers %d: %s", e.code, e.text) }
 
 func absentIsFine(err error) error {
-	if e, ok := err.(*statusError); ok && e.code == http.StatusNotFound {
+	var e *statusError
+	if errors.As(err, &e) && e.code == http.StatusNotFound {
 		return nil
 	}
 	return err
