@@ -191,8 +191,10 @@ var _ = Describe("a MockupStack", func() {
 
 	It("reports a backend that does not answer, and recovers", func() {
 		s := newStack("unreachable")
-		world.FailApply(3, errors.New("connection refused"))
+		stop := failing(errors.New("connection refused"))
 		Expect(k8s.Create(ctx, s)).To(Succeed())
+		Eventually(condition(s, v1alpha1.ConditionReady), patience).Should(Equal("False/BackendUnavailable"))
+		stop()
 		becomesReady(s)
 		Eventually(func() []string { return eventReasons(s) }, patience).Should(ContainElement("BackendUnavailable"))
 	})
@@ -220,6 +222,29 @@ var _ = Describe("a MockupStack", func() {
 		Eventually(func() []string { return eventReasons(s) }, patience).Should(ContainElement("Ready"))
 	})
 })
+
+// failing makes every Apply fail, whoever's it is, until it is stopped.
+func failing(err error) (stop func()) {
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				for next := range 20 { // more than there can be in a moment
+					world.FailApply(next+1, err)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-stopped
+	}
+}
 
 // eventReasons of the events about a stack.
 func eventReasons(s *v1alpha1.MockupStack) []string {

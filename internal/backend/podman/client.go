@@ -468,11 +468,27 @@ func discard(lines <-chan string, done <-chan error) {
 	}
 }
 
+// exec has a connection of its own: to attach, the bindings replace the transport of the one they are given (attach.go,
+// newUpgradeRequest), which is a race with its other users and leaves its open connections to nobody.
 func (c *client) exec(ctx context.Context, container string, e execRequest) (int, error) {
-	ctx, err := c.connection(ctx)
+	opened, err := bindings.NewConnection(ctx, c.uri)
+	if err != nil {
+		return -1, fmt.Errorf("connecting to Podman at %s: %w", c.uri, err)
+	}
+	conn, err := bindings.GetClient(opened)
 	if err != nil {
 		return -1, err
 	}
+	first := *conn.Client
+	defer func() {
+		first.CloseIdleConnections()
+		conn.Client.CloseIdleConnections()
+	}()
+	return runSession(opened, container, e)
+}
+
+// runSession makes an exec session, attaches to it and returns its exit code.
+func runSession(ctx context.Context, container string, e execRequest) (int, error) {
 	config := &handlers.ExecCreateConfig{ExecOptions: dockercontainer.ExecOptions{
 		Cmd: e.command, AttachStdin: e.stdin != nil, AttachStdout: true, AttachStderr: true,
 	}}
@@ -487,7 +503,7 @@ func (c *client) exec(ctx context.Context, container string, e execRequest) (int
 	}
 	// Podman keeps a session for five minutes, and takes seconds to remove a container that still has some.
 	defer func() {
-		_ = containers.ExecRemove(connected{context.WithoutCancel(ctx), ctx}, session, &containers.ExecRemoveOptions{Force: ptr(true)})
+		_ = containers.ExecRemove(context.WithoutCancel(ctx), session, &containers.ExecRemoveOptions{Force: ptr(true)})
 	}()
 	if err := containers.ExecStartAndAttach(ctx, session, o); err != nil {
 		return -1, fmt.Errorf("running %q: %w", e.command[0], err)
