@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 )
 
 const (
@@ -109,11 +108,10 @@ func serve(ctx context.Context, f folder, ids *identities, l net.Listener, o Opt
 		return err
 	}
 	ready(config)
-	var settled <-chan time.Time
 	if o.OwnProcess {
-		settled = time.After(settleTime)
+		go saveMemory(ctx)
 	}
-	return watchOver(ctx, f, portOf(l), server, settled)
+	return watchOver(ctx, f, portOf(l), server)
 }
 
 // waitDefaultNamespace waits for the namespace that the API server itself makes in the background.
@@ -135,9 +133,9 @@ func waitDefaultNamespace(ctx context.Context, config *rest.Config) error {
 	return nil
 }
 
-// watchOver returns nil when ctx ends, or an error when the server ends before. Meanwhile it trims memory when settled
-// says so, and renews certificates; the API server notices new files by itself.
-func watchOver(ctx context.Context, f folder, port int, server *apiServer, settled <-chan time.Time) error {
+// watchOver returns nil when ctx ends, or an error when the server ends before. Meanwhile it renews
+// certificates; the API server notices new files by itself.
+func watchOver(ctx context.Context, f folder, port int, server *apiServer) error {
 	renewal := time.NewTicker(renewalPeriod)
 	defer renewal.Stop()
 	for {
@@ -146,10 +144,6 @@ func watchOver(ctx context.Context, f folder, port int, server *apiServer, settl
 			return nil
 		case <-server.ended:
 			return errors.New("the API server ended by itself")
-		case <-settled:
-			if err := saveMemory(); err != nil {
-				klog.ErrorS(err, "Memory was not trimmed; the control plane only takes more of it")
-			}
 		case now := <-renewal.C:
 			ids, err := ensureIdentities(f.pki(), now)
 			if err != nil {
