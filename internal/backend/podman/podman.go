@@ -244,6 +244,30 @@ func (b *Backend) name(ctx context.Context, s step) error {
 			return err
 		}
 	}
+	return b.confirmNames(ctx, s)
+}
+
+// confirmNames waits until the names that were granted resolve, since whoever sees the pod called ready may use them.
+func (b *Backend) confirmNames(ctx context.Context, s step) error {
+	if len(s.want.aliases) == 0 {
+		return nil
+	}
+	pid, err := b.engine.pid(ctx, s.pod.infra.id)
+	if err != nil {
+		return err
+	}
+	now, err := b.engine.endpoints(ctx, s.pod.infra.id)
+	if err != nil {
+		return err
+	}
+	for name, e := range now {
+		if !e.gateway.IsValid() || pid == 0 {
+			continue
+		}
+		if err := awaitName(ctx, pid, e.gateway, s.want.aliases[0], e.addr); err != nil {
+			b.log.Info("a Service name was not seen to resolve", "pod", s.pod.name, "network", name, "error", err.Error())
+		}
+	}
 	return nil
 }
 
