@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -109,8 +110,8 @@ func (r *StackReconciler) remove(ctx context.Context, stack *v1alpha1.MockupStac
 	live := leftover(seen)
 	if err == nil && len(live) == 0 {
 		controllerutil.RemoveFinalizer(stack, finalizer)
-		if err := r.client.Update(ctx, stack); err != nil {
-			return reconcile.Result{}, fmt.Errorf("removing the finalizer: %w", client.IgnoreNotFound(err))
+		if err := client.IgnoreNotFound(r.client.Update(ctx, stack)); err != nil {
+			return reconcile.Result{}, fmt.Errorf("removing the finalizer: %w", err)
 		}
 		return reconcile.Result{}, nil
 	}
@@ -128,7 +129,10 @@ func (r *StackReconciler) writeStatus(ctx context.Context, stack *v1alpha1.Mocku
 	before := stack.DeepCopy()
 	stack.Status = status
 	if err := r.client.Status().Patch(ctx, stack, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("writing the status of %s: %w", keyOf(stack), client.IgnoreNotFound(err))
+		if apierrors.IsNotFound(err) { // it went meanwhile
+			return nil
+		}
+		return fmt.Errorf("writing the status of %s: %w", keyOf(stack), err)
 	}
 	for _, e := range transitions(before.Status, status) {
 		r.events.Eventf(stack, nil, e.kind, e.reason, "Reconcile", "%s", e.message)

@@ -101,7 +101,8 @@ func inKernel() (found []string) {
 	names, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, file := range names {
 		if name, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(name)) == "conmon" {
-			found = append(found, "conmon "+filepath.Dir(file))
+			arguments, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline")) // processes come and go
+			found = append(found, filepath.Dir(file)+" "+strings.ReplaceAll(string(arguments), "\x00", " "))
 		}
 	}
 	return found
