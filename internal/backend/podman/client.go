@@ -172,23 +172,10 @@ func (c *client) endpoints(ctx context.Context, infraID string) (map[string]endp
 	found := map[string]endpoint{}
 	for name, n := range data.NetworkSettings.Networks {
 		if addr, err := netip.ParseAddr(n.IPAddress); err == nil {
-			gateway, _ := netip.ParseAddr(n.Gateway) // internal networks have none
-			found[name] = endpoint{addr: addr, mac: n.MacAddress, aliases: n.Aliases, gateway: gateway}
+			found[name] = endpoint{addr: addr, mac: n.MacAddress, aliases: n.Aliases}
 		}
 	}
 	return found, nil
-}
-
-func (c *client) pid(ctx context.Context, id string) (int, error) {
-	ctx, err := c.connection(ctx)
-	if err != nil {
-		return 0, err
-	}
-	data, err := containers.Inspect(ctx, id, nil)
-	if err != nil {
-		return 0, fmt.Errorf("inspecting container %.12s: %w", id, err)
-	}
-	return data.State.Pid, nil
 }
 
 func (c *client) connect(ctx context.Context, name, infraID string, e endpoint) error {

@@ -16,8 +16,6 @@ type engine interface {
 	podNamed(ctx context.Context, name string) (podInfo, bool, error)
 	// endpoints of a pod by Podman network, from its infra container.
 	endpoints(ctx context.Context, infraID string) (map[string]endpoint, error)
-	// pid of a container's main process.
-	pid(ctx context.Context, id string) (int, error)
 	// connect joins a pod's infra container to a network, as its endpoint there says.
 	connect(ctx context.Context, network, infraID string, e endpoint) error
 	// disconnect takes it off a network; it is no error if it was not on it.
@@ -81,8 +79,6 @@ type endpoint struct {
 	addr    netip.Addr
 	mac     string
 	aliases []string
-	// gateway is the host's own address there, where the network's name server listens.
-	gateway netip.Addr
 }
 
 type volumeInfo struct {

@@ -47,6 +47,8 @@ type Backend struct {
 	infra map[string]manifests.Owner
 	// endpoints by infra container: they change with a restart, or by this backend's own doing.
 	endpoints map[string]podEndpoints
+	// naming lets one pod at a time leave and join networks.
+	naming sync.Mutex
 	// served workloads have been ready as they are wanted now: one that is not ready any more broke, and does not start.
 	served map[string]bool
 }
@@ -218,57 +220,6 @@ func (b *Backend) play(ctx context.Context, want *wantedPod) error {
 		err = errors.Join(err, b.engine.removePod(ctx, left.id, 0))
 	}
 	return fmt.Errorf("playing pod %s: %w", want.name, err)
-}
-
-// name grants a pod that is ready the names of its Services on each of its networks. Podman sets aliases only when a
-// container joins a network, so it leaves and joins again under the same address and MAC: open connections live on.
-func (b *Backend) name(ctx context.Context, s step) error {
-	defer b.forgetEndpoints(s.pod.infra.id)
-	now, err := b.engine.endpoints(ctx, s.pod.infra.id)
-	if err != nil {
-		return err
-	}
-	for _, want := range s.want.attachments {
-		e, on := now[want.network]
-		if on && e.bears(s.want.aliases) {
-			continue
-		}
-		if !on {
-			e = endpoint{addr: want.addr, mac: want.mac}
-		}
-		if err := b.engine.disconnect(ctx, want.network, s.pod.infra.id); err != nil {
-			return err
-		}
-		e.aliases = s.want.aliases
-		if err := b.engine.connect(ctx, want.network, s.pod.infra.id, e); err != nil {
-			return err
-		}
-	}
-	return b.confirmNames(ctx, s)
-}
-
-// confirmNames waits until the names that were granted resolve, since whoever sees the pod called ready may use them.
-func (b *Backend) confirmNames(ctx context.Context, s step) error {
-	if len(s.want.aliases) == 0 {
-		return nil
-	}
-	pid, err := b.engine.pid(ctx, s.pod.infra.id)
-	if err != nil {
-		return err
-	}
-	now, err := b.engine.endpoints(ctx, s.pod.infra.id)
-	if err != nil {
-		return err
-	}
-	for name, e := range now {
-		if !e.gateway.IsValid() || pid == 0 {
-			continue
-		}
-		if err := awaitName(ctx, pid, e.gateway, s.want.aliases[0], e.addr); err != nil {
-			b.log.Info("a Service name was not seen to resolve", "pod", s.pod.name, "network", name, "error", err.Error())
-		}
-	}
-	return nil
 }
 
 // Changes implements backend.Backend.
