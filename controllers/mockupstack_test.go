@@ -225,17 +225,21 @@ var _ = Describe("a MockupStack", func() {
 
 // failing makes every Apply fail, whoever's it is, until it is stopped.
 func failing(err error) (stop func()) {
+	fail := func(err error) {
+		for next := range 20 { // more than there can be in a moment
+			world.FailApply(next+1, err)
+		}
+	}
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for {
 			select {
 			case <-done:
+				fail(nil)
 				return
 			default:
-				for next := range 20 { // more than there can be in a moment
-					world.FailApply(next+1, err)
-				}
+				fail(err)
 				time.Sleep(time.Millisecond)
 			}
 		}
