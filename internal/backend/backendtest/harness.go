@@ -90,6 +90,8 @@ type Capabilities struct {
 	Networks bool
 	// Names: World.Resolve works.
 	Names bool
+	// EarlyNames: a pod bears the names of its Services before it is ready, unlike on a cluster.
+	EarlyNames bool
 	// RollOut: the strategy Recreate and replicas are the backend's work, and not that of a simulated controller.
 	RollOut bool
 	// Surge: a rolling update never has fewer pods ready than wanted, and that too is the backend's work.

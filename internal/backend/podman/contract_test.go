@@ -34,7 +34,7 @@ func TestContract(t *testing.T) {
 		Can: backendtest.Capabilities{
 			Things:   []string{"PersistentVolumeClaim", "NetworkPolicy"},
 			Taken:    []string{"PersistentVolumeClaim", "Deployment"},
-			Networks: true, Names: true, RollOut: true, Jobs: true, Break: true,
+			Networks: true, Names: true, EarlyNames: true, RollOut: true, Jobs: true, Break: true,
 		},
 		Refused: []backendtest.Refused{{
 			Path: "spec.template.spec.volumes[scratch].emptyDir.sizeLimit",

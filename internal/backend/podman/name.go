@@ -11,8 +11,8 @@ import (
 // own name server, and where that does not answer, it keeps everyone waiting for seconds.
 const nameSettle = 50 * time.Millisecond
 
-// name grants a pod that is ready the names of its Services on each of its networks. Podman sets aliases only when a
-// container joins a network, so it leaves and joins again under the same address and MAC: open connections live on.
+// name gives a pod that lost a network, or a name there, both back. Podman sets aliases only when a container joins a
+// network, so it leaves and joins again under the same address and MAC: open connections live on.
 func (b *Backend) name(ctx context.Context, s step) error {
 	b.naming.Lock()
 	defer b.naming.Unlock()

@@ -114,7 +114,7 @@ func TestPlan(t *testing.T) {
 			seen: func(s *seen) {
 				s.pods[0].containers[0].state, s.pods[0].containers[0].exited = "exited", begin.Add(-3*time.Second)
 			}, then: []string{"start container web-0"}},
-		{name: "a ready pod is given the names of its Services", want: func() wanted {
+		{name: "a pod that lost the names of its Services is given them again", want: func() wanted {
 			w := wantedWeb(1, "a")
 			w.workloads[0].pods[0].aliases = []string{"web"}
 			return w

@@ -77,7 +77,7 @@ type wantedPod struct {
 	volumes []volumeInfo
 	// claims are the Podman volumes of claims that must be there first.
 	claims []string
-	// attachments are the networks it joins, aliases the names it bears there once it is ready.
+	// attachments are the networks it joins, aliases the names it bears there.
 	attachments []attachment
 	aliases     []string
 	probes      map[string]probes
@@ -270,8 +270,7 @@ func serviceSelector(s *corev1.Service) labels.Selector {
 	return labels.SelectorFromSet(s.Spec.Selector)
 }
 
-// attach finds the networks of a pod, and its addresses and names there. It joins them without the names of its Services:
-// those are granted when it is ready, so that a pod that never was does not resolve under them.
+// attach finds the networks of a pod, and its addresses and names there.
 func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) error {
 	podLabels := labels.Set(template.Labels)
 	for _, s := range t.out.services {
@@ -293,15 +292,19 @@ func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) erro
 			a.mac = hardwareAddress(a.addr)
 		}
 		p.attachments = append(p.attachments, a)
-		p.request.networks = append(p.request.networks, a.option())
+		p.request.networks = append(p.request.networks, a.option(p.aliases))
 	}
 	return nil
 }
 
-// option is the attachment in the notation of kube play.
-func (a attachment) option() string {
-	if !a.addr.IsValid() {
-		return a.network
+// option is the attachment in the notation of kube play, with the names that the pod bears there.
+func (a attachment) option(aliases []string) string {
+	var options []string
+	if a.addr.IsValid() {
+		options = append(options, "ip="+a.addr.String(), "mac="+a.mac)
 	}
-	return a.network + ":ip=" + a.addr.String() + ",mac=" + a.mac
+	for _, alias := range aliases {
+		options = append(options, "alias="+alias)
+	}
+	return strings.TrimSuffix(a.network+":"+strings.Join(options, ","), ":")
 }
