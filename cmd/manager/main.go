@@ -3,11 +3,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
+	"mockup.dev/mockup/internal/backend/podman/node"
 	"mockup.dev/mockup/internal/operator"
 	"mockup.dev/mockup/internal/version"
 )
@@ -25,8 +29,24 @@ func main() {
   manager --kubeconfig ~/.kube/config`
 	command.Version = version.Version
 	command.SilenceUsage, command.SilenceErrors = true, true
+	command.CompletionOptions.DisableDefaultCmd = true
+	command.AddCommand(newNode())
 	if err := command.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// newNode is the agent that the Podman backend starts from this very program.
+func newNode() *cobra.Command {
+	command := node.Command()
+	command.Example = "  manager node --dir " + node.DefaultDir()
+	return command
+}
+
+func exitCode(err error) int {
+	if errors.As(err, new(*node.RunningError)) {
+		return node.ExitRunning
+	}
+	return 1
 }
