@@ -53,8 +53,15 @@ const (
 	ReasonExited       = "ContainerExited"
 	ReasonCreating     = "Creating"
 	ReasonStarting     = "Starting"
-	ReasonRetained     = "Retained"  // a claim that stays when its owner goes
-	ReasonImmutable    = "Immutable" // a change that only a new object could take up
+	ReasonRetained     = "Retained"                 // a claim that stays when its owner goes
+	ReasonImmutable    = "Immutable"                // a change that only a new object could take up
+	ReasonCrashLoop    = "CrashLoopBackOff"         // a container ends again and again, and is held back
+	ReasonOOMKilled    = "OOMKilled"                // the container needed more memory than its limit
+	ReasonDeadline     = "ProgressDeadlineExceeded" // a roll-out made no progress in time
+	ReasonBackoffLimit = "BackoffLimitExceeded"     // a Job failed as often as it may
+	ReasonJobDeadline  = "DeadlineExceeded"         // a Job took longer than it may
+	ReasonReload       = "ReloadFailed"             // the program refused its changed configuration and runs on with the old
+	ReasonRollingOut   = "RollingOut"
 )
 
 // State of one live object.
@@ -66,6 +73,8 @@ type State struct {
 	// Desired and Ready count the pods of a workload.
 	Desired int32
 	Ready   int32
+	// Updated counts the pods that are as wanted now, ready or not; the others are from before the last change.
+	Updated int32
 	// Restarts of the containers of the live pods together.
 	Restarts int32
 	// ExitCode of the main container when it has ended.

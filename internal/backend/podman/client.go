@@ -117,7 +117,7 @@ func (c *client) pods(ctx context.Context, owner string) ([]podInfo, error) {
 
 func containerOf(c types.ListContainer) containerInfo {
 	info := containerInfo{
-		id: c.ID, state: c.State, image: c.Image, labels: c.Labels,
+		id: c.ID, state: c.State, image: c.Image, imageID: c.ImageID, labels: c.Labels,
 		started: time.Unix(c.StartedAt, 0), exited: time.Unix(c.ExitedAt, 0), exitCode: c.ExitCode, restarts: int32(c.Restarts),
 	}
 	if len(c.Names) > 0 {
@@ -127,7 +127,7 @@ func containerOf(c types.ListContainer) containerInfo {
 }
 
 func podOf(p *types.ListPodsReport, known map[string]containerInfo) podInfo {
-	info := podInfo{id: p.Id, name: p.Name, status: p.Status, labels: p.Labels}
+	info := podInfo{id: p.Id, name: p.Name, status: p.Status, created: p.Created, labels: p.Labels}
 	for _, c := range p.Containers {
 		ctr, ok := known[c.Id]
 		if !ok {
@@ -160,19 +160,20 @@ func (c *client) podNamed(ctx context.Context, name string) (podInfo, bool, erro
 	return podInfo{}, false, nil
 }
 
-func (c *client) endpoints(ctx context.Context, infraID string) (map[string]endpoint, error) {
+func (c *client) network(ctx context.Context, infraID string) (podNetwork, error) {
 	ctx, err := c.connection(ctx)
 	if err != nil {
-		return nil, err
+		return podNetwork{}, err
 	}
 	data, err := containers.Inspect(ctx, infraID, nil)
 	if err != nil {
-		return nil, fmt.Errorf("inspecting infra container %.12s: %w", infraID, err)
+		return podNetwork{}, fmt.Errorf("inspecting infra container %.12s: %w", infraID, err)
 	}
-	found := map[string]endpoint{}
+	found := podNetwork{netns: data.NetworkSettings.SandboxKey, byNet: map[string]endpoint{}}
 	for name, n := range data.NetworkSettings.Networks {
 		if addr, err := netip.ParseAddr(n.IPAddress); err == nil {
-			found[name] = endpoint{addr: addr, mac: n.MacAddress, aliases: n.Aliases}
+			_, noGateway := netip.ParseAddr(n.Gateway)
+			found.byNet[name] = endpoint{addr: addr, mac: n.MacAddress, routed: noGateway == nil}
 		}
 	}
 	return found, nil
@@ -183,7 +184,7 @@ func (c *client) connect(ctx context.Context, name, infraID string, e endpoint) 
 	if err != nil {
 		return err
 	}
-	o := &nettypes.PerNetworkOptions{Aliases: e.aliases}
+	o := &nettypes.PerNetworkOptions{}
 	if e.addr.IsValid() {
 		o.StaticIPs = []net.IP{e.addr.AsSlice()}
 	}
@@ -214,9 +215,11 @@ func (c *client) play(ctx context.Context, p playRequest) error {
 		return err
 	}
 	o := &kube.PlayOptions{NoPodPrefix: ptr(true), Quiet: ptr(true), LogDriver: ptr("k8s-file")}
-	if len(p.networks) > 0 {
-		o.Network = &p.networks
+	networks := p.networks
+	if len(networks) == 0 {
+		networks = []string{"none"}
 	}
+	o.Network = &networks
 	report, err := kube.PlayWithBody(ctx, bytes.NewReader(p.document), o)
 	if err != nil {
 		return err
@@ -278,6 +281,42 @@ func (c *client) restartContainer(ctx context.Context, id string) error {
 	return nil
 }
 
+func (c *client) setRestart(ctx context.Context, id string, policy restartPolicy) error {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = containers.Update(ctx, &types.ContainerUpdateOptions{NameOrID: id, RestartPolicy: ptr(string(policy))})
+	if err != nil {
+		return fmt.Errorf("setting the restart policy of container %.12s to %s: %w", id, policy, err)
+	}
+	return nil
+}
+
+func (c *client) details(ctx context.Context, id string) (containerDetails, error) {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return containerDetails{}, err
+	}
+	data, err := containers.Inspect(ctx, id, nil)
+	if err != nil {
+		return containerDetails{}, fmt.Errorf("inspecting container %.12s: %w", id, err)
+	}
+	return containerDetails{oomKilled: data.State.OOMKilled, memory: data.HostConfig.Memory}, nil
+}
+
+func (c *client) wait(ctx context.Context, id string) (int32, error) {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return 0, err
+	}
+	code, err := containers.Wait(ctx, id, &containers.WaitOptions{Conditions: []string{"exited"}})
+	if err != nil {
+		return 0, fmt.Errorf("waiting for container %.12s: %w", id, err)
+	}
+	return code, nil
+}
+
 func (c *client) volumes(ctx context.Context, owner string) ([]volumeInfo, error) {
 	ctx, err := c.connection(ctx)
 	if err != nil {
@@ -316,6 +355,17 @@ func (c *client) createVolume(ctx context.Context, v volumeInfo) error {
 	}
 	if _, err := volumes.Create(ctx, types.VolumeCreateOptions{Name: v.name, Labels: v.labels}, nil); err != nil {
 		return fmt.Errorf("creating volume %s: %w", v.name, err)
+	}
+	return nil
+}
+
+func (c *client) fillVolume(ctx context.Context, name string, archive io.Reader) error {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	if err := volumes.Import(ctx, name, archive); err != nil {
+		return fmt.Errorf("writing into volume %s: %w", name, err)
 	}
 	return nil
 }
@@ -360,7 +410,7 @@ func (c *client) listNetworks(ctx context.Context, filters map[string][]string) 
 	}
 	found := make([]networkInfo, 0, len(list))
 	for _, n := range list {
-		info := networkInfo{name: n.Name, internal: n.Internal, labels: n.Labels}
+		info := networkInfo{name: n.Name, internal: n.Internal, bridge: n.NetworkInterface, dns: n.DNSEnabled, labels: n.Labels}
 		for _, s := range n.Subnets {
 			if p, err := netip.ParsePrefix(s.Subnet.String()); err == nil {
 				info.subnet = p
@@ -382,7 +432,7 @@ func (c *client) createNetwork(ctx context.Context, n networkInfo) error {
 	}
 	first, last := dynamicRange(n.subnet)
 	_, err = network.Create(ctx, &nettypes.Network{
-		Name: n.name, Driver: "bridge", Internal: n.internal, DNSEnabled: true, Labels: n.labels,
+		Name: n.name, Driver: "bridge", Internal: n.internal, Labels: n.labels,
 		Subnets: []nettypes.Subnet{{Subnet: subnet, LeaseRange: &nettypes.LeaseRange{StartIP: net.IP(first.AsSlice()), EndIP: net.IP(last.AsSlice())}}},
 		// Two bridge networks of one host route to each other unless both are isolated.
 		Options: map[string]string{"isolate": "true"},
@@ -408,16 +458,19 @@ func (c *client) removeNetwork(ctx context.Context, name string) error {
 	return fmt.Errorf("removing network %s: %w", name, err)
 }
 
-func (c *client) imageExists(ctx context.Context, ref string) (bool, error) {
+func (c *client) imageID(ctx context.Context, ref string) (string, error) {
 	ctx, err := c.connection(ctx)
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	ok, err := images.Exists(ctx, ref, nil)
+	report, err := images.GetImage(ctx, ref, nil)
+	if notFound(err) {
+		return "", nil
+	}
 	if err != nil {
-		return false, fmt.Errorf("looking for image %s: %w", ref, err)
+		return "", fmt.Errorf("looking for image %s: %w", ref, err)
 	}
-	return ok, nil
+	return report.ID, nil
 }
 
 func (c *client) pullImage(ctx context.Context, ref string) error {
@@ -513,6 +566,18 @@ func runSession(ctx context.Context, container string, e execRequest) (int, erro
 		return -1, fmt.Errorf("asking for the exit code of %q: %w", e.command[0], err)
 	}
 	return report.ExitCode, nil
+}
+
+func (c *client) rootless(ctx context.Context) (bool, error) {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return false, err
+	}
+	info, err := system.Info(ctx, nil)
+	if err != nil {
+		return false, fmt.Errorf("asking Podman about its host: %w", err)
+	}
+	return info.Host.Security.Rootless, nil
 }
 
 func (c *client) events(ctx context.Context, ready func(), send func(event)) error {

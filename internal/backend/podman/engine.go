@@ -14,8 +14,8 @@ type engine interface {
 	pods(ctx context.Context, owner string) ([]podInfo, error)
 	// podNamed returns the pod of exactly this name, whoever owns it, and whether it exists.
 	podNamed(ctx context.Context, name string) (podInfo, bool, error)
-	// endpoints of a pod by Podman network, from its infra container.
-	endpoints(ctx context.Context, infraID string) (map[string]endpoint, error)
+	// network of a pod, from its infra container.
+	network(ctx context.Context, infraID string) (podNetwork, error)
 	// connect joins a pod's infra container to a network, as its endpoint there says.
 	connect(ctx context.Context, network, infraID string, e endpoint) error
 	// disconnect takes it off a network; it is no error if it was not on it.
@@ -26,10 +26,18 @@ type engine interface {
 	removePod(ctx context.Context, id string, grace time.Duration) error
 	startContainer(ctx context.Context, id string) error
 	restartContainer(ctx context.Context, id string) error
+	// setRestart changes whether Podman itself starts a container again that ended.
+	setRestart(ctx context.Context, id string, policy restartPolicy) error
+	// details of a container that no list shows.
+	details(ctx context.Context, id string) (containerDetails, error)
+	// wait for a container to end and return its exit code.
+	wait(ctx context.Context, id string) (int32, error)
 
 	volumes(ctx context.Context, owner string) ([]volumeInfo, error)
 	volumeNamed(ctx context.Context, name string) (volumeInfo, bool, error)
 	createVolume(ctx context.Context, v volumeInfo) error
+	// fillVolume writes the files of a tar archive into a volume, each as a new file in place of one of its name.
+	fillVolume(ctx context.Context, name string, archive io.Reader) error
 	removeVolume(ctx context.Context, name string) error
 
 	networks(ctx context.Context, owner string) ([]networkInfo, error)
@@ -37,11 +45,15 @@ type engine interface {
 	createNetwork(ctx context.Context, n networkInfo) error
 	removeNetwork(ctx context.Context, name string) error
 
-	imageExists(ctx context.Context, ref string) (bool, error)
+	// imageID of a reference; empty when the image is not there.
+	imageID(ctx context.Context, ref string) (string, error)
 	pullImage(ctx context.Context, ref string) error
 
 	logs(ctx context.Context, container string, o logRequest, out io.Writer) error
 	exec(ctx context.Context, container string, e execRequest) (int, error)
+
+	// rootless tells whether Podman runs as an ordinary user.
+	rootless(ctx context.Context) (bool, error)
 
 	// events streams until ctx ends or the connection breaks; send is called for each.
 	events(ctx context.Context, ready func(), send func(event)) error
@@ -58,6 +70,7 @@ func (e *playError) Error() string { return e.message }
 type podInfo struct {
 	id, name   string
 	status     string
+	created    time.Time
 	labels     map[string]string
 	infra      containerInfo
 	containers []containerInfo
@@ -67,6 +80,7 @@ type containerInfo struct {
 	id, name string
 	state    string
 	image    string
+	imageID  string
 	labels   map[string]string
 	started  time.Time
 	exited   time.Time
@@ -74,11 +88,35 @@ type containerInfo struct {
 	restarts int32
 }
 
+// restartPolicy of Podman for one container.
+type restartPolicy string
+
+const (
+	restartAlways restartPolicy = "always"
+	restartNever  restartPolicy = "no"
+)
+
+// containerDetails are what inspecting a container tells beside the list.
+type containerDetails struct {
+	oomKilled bool
+	// memory limit in bytes; 0 for none.
+	memory int64
+}
+
+// podNetwork is where a pod is on the node's networks.
+type podNetwork struct {
+	// netns is the path of its network namespace.
+	netns string
+	// byNet has its endpoints by Podman network.
+	byNet map[string]endpoint
+}
+
 // endpoint of a pod on a network.
 type endpoint struct {
-	addr    netip.Addr
-	mac     string
-	aliases []string
+	addr netip.Addr
+	mac  string
+	// routed tells whether the network has a way out.
+	routed bool
 }
 
 type volumeInfo struct {
@@ -90,13 +128,17 @@ type networkInfo struct {
 	name     string
 	subnet   netip.Prefix
 	internal bool
-	labels   map[string]string
+	// bridge is the interface on the node.
+	bridge string
+	// dns tells whether Podman's own name server serves the network, which those made here never have.
+	dns    bool
+	labels map[string]string
 }
 
 type playRequest struct {
 	// document is a YAML stream: the ConfigMaps of the call and one Pod.
 	document []byte
-	// networks in Podman's own notation, name:ip=…,alias=….
+	// networks by name, in order; none for a pod without any.
 	networks []string
 }
 

@@ -1,7 +1,6 @@
 package podman
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -23,12 +22,25 @@ const (
 	labelServices = "mockup.dev/services"
 	// labelGrace on a pod is its termination grace in seconds.
 	labelGrace = "mockup.dev/termination-grace-seconds"
+	// labelPreStop on a pod are its hooks, as preStopLabel writes them.
+	labelPreStop = "mockup.dev/pre-stop"
+	// labelProbes on a pod are the probes of its containers, as noteProbes writes them.
+	labelProbes = "mockup.dev/probes"
+	// labelPurpose on a pod says what it is for, if not for its workload: see purposeTest.
+	labelPurpose = "mockup.dev/purpose"
+	// labelLoaded on an empty volume is the digest of the configuration that the program of its pod (labelPod) runs with.
+	labelLoaded = "mockup.dev/loaded"
+	// labelResult on an empty volume is how a Job ended: see result.
+	labelResult = "mockup.dev/job-result"
 	// labelRetains on an empty volume names another whose claim became Retain after it was made: Podman can't change the
 	// labels of a volume.
 	labelRetains = "mockup.dev/retains"
 	// labelNetwork on a network is the NetworkPolicy that describes it.
 	labelNetwork = "mockup.dev/network"
 )
+
+// purposeTest marks a pod that tries out changed configuration.
+const purposeTest = "config-test"
 
 // podName is NAMESPACE-WORKLOAD-N; workloads bear their stack's name already.
 func podName(namespace, workload string, n int) string {
@@ -51,11 +63,6 @@ func claimVolumeName(namespace, claim string) string { return namespace + "-" + 
 // networkName is the Podman network of a NetworkPolicy that describes one.
 func networkName(namespace, policy string) string { return namespace + "-" + policy }
 
-// serviceAliases are the names by which a cluster resolves a Service.
-func serviceAliases(service, namespace string) []string {
-	return []string{service, service + "." + namespace, service + "." + namespace + ".svc", service + "." + namespace + ".svc.cluster.local"}
-}
-
 // ownerLabels mark everything that belongs to o.
 func ownerLabels(o manifests.Owner) map[string]string {
 	return map[string]string{manifests.LabelOwner: o.String(), manifests.LabelManagedBy: manifests.ManagedBy}
@@ -74,9 +81,5 @@ func addr4(v uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
-// hardwareAddress derives a locally administered MAC from a fixed IPv4 address: peers keep the one they learnt for the
-// address for half a minute, and would send to a pod that is gone.
-func hardwareAddress(addr netip.Addr) string {
-	b := addr.As4()
-	return fmt.Sprintf("02:6d:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
-}
+// gatewayOf a subnet is the node's own address there: Podman gives the bridge the first.
+func gatewayOf(subnet netip.Prefix) netip.Addr { return subnet.Masked().Addr().Next() }

@@ -8,20 +8,35 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"mockup.dev/mockup/manifests"
 )
 
-// podEndpoints are a pod's by Podman network, valid for one start of its infra container.
-type podEndpoints struct {
+// knownNetwork is a pod's network, valid for one start of its infra container.
+type knownNetwork struct {
 	started time.Time
-	byNet   map[string]endpoint
+	podNetwork
 }
 
-// observe lists what is there of want's owner. The lists are those of Podman at this moment; nothing is remembered but
-// addresses, which can't change under a running infra container.
-func (b *Backend) observe(ctx context.Context, want wanted) (seen, error) {
+// observe looks at what is there, and has missing images pulled.
+func (b *Backend) observe(ctx context.Context, want *wanted) (seen, error) {
+	s, err := b.look(ctx, want)
+	if err != nil {
+		return s, err
+	}
+	return s, b.lookForImages(ctx, want, &s)
+}
+
+// look lists what is there of want's owner, and changes nothing. The lists are those of Podman at this moment; remembered are addresses,
+// which can't change under a running infra container, and how containers fared.
+func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	owner := want.owner.String()
-	s := seen{adopted: map[string]bool{}, images: map[string]bool{}, busy: b.tasks.busy(), held: b.tasks.held(), ready: map[string]bool{}, endpoints: map[string]map[string]endpoint{}, now: time.Now()}
+	s := seen{
+		adopted: map[string]bool{}, images: map[string]string{}, net: map[string]podNetwork{}, ready: map[string]readiness{},
+		lives: map[string]life{}, edited: map[string]string{}, rejected: map[string]string{},
+		busy: b.tasks.busy(), held: b.tasks.held(), now: time.Now(),
+	}
 	var err error
 	if s.pods, err = b.engine.pods(ctx, owner); err != nil {
 		return s, err
@@ -39,56 +54,65 @@ func (b *Backend) observe(ctx context.Context, want wanted) (seen, error) {
 			}
 		}
 	}
-	if s.taken, err = b.takenServices(ctx, want, s); err != nil {
+	if s.taken, err = b.takenServices(ctx, want, &s); err != nil {
 		return s, err
 	}
 	for _, p := range s.pods {
 		b.learn(ctx, want.owner, p)
-		s.ready[p.id] = b.prober.ready(p)
-		s.endpoints[p.id] = b.endpointsOf(p)
+		s.net[p.id] = b.networkOf(p)
 	}
-	return s, b.lookForImages(ctx, want, s)
+	b.remember(want.owner, &s)
+	b.examine(ctx, want, &s)
+	return s, nil
 }
 
-// lookForImages asks for the images of those pods only that are to be played, and has missing ones pulled.
-func (b *Backend) lookForImages(ctx context.Context, want wanted, s seen) error {
-	byName := map[string]podInfo{}
+// readiness asks the prober about every pod.
+func (b *Backend) readiness(s *seen) {
 	for _, p := range s.pods {
-		byName[p.name] = p
+		s.ready[p.id], _ = b.prober.state(p)
 	}
-	for _, w := range want.workloads {
-		for _, pod := range w.pods {
-			if byName[pod.name].is(pod) {
+}
+
+// lookForImages asks for the images of those pods only that are to be played, and of those whose policy is Always, and
+// has missing ones pulled.
+func (b *Backend) lookForImages(ctx context.Context, want *wanted, s *seen) error {
+	for i := range want.workloads {
+		w := &want.workloads[i]
+		_, ended := s.result(w.ref)
+		if w.broken != nil || w.job != nil && ended {
+			continue
+		}
+		lacks := s.lacks(w)
+		for _, image := range w.pod.images {
+			if _, asked := s.images[image.ref]; asked || !lacks && image.policy != corev1.PullAlways {
 				continue
 			}
-			for _, image := range pod.images {
-				if _, asked := s.images[image.ref]; asked {
-					continue
-				}
-				there, err := b.images.ensure(ctx, want.owner, image)
-				if err != nil {
-					return err
-				}
-				s.images[image.ref] = there
+			id, err := b.images.ensure(ctx, want.owner, image)
+			if err != nil {
+				return err
 			}
+			s.images[image.ref] = id
 		}
 	}
 	return nil
 }
 
-// is tells whether the pod was played as it is wanted.
-func (p podInfo) is(want wantedPod) bool { return p.labels[labelHash] == want.hash && !p.halfMade() }
+// lacks tells whether the workload has fewer pods as wanted than it should have.
+func (s *seen) lacks(w *wantedWorkload) bool {
+	n := 0
+	for _, p := range s.pods {
+		if p.workload() == w.ref && p.labels[labelHash] == w.pod.hash && !p.halfMade() {
+			n++
+		}
+	}
+	return n < w.replicas || w.job != nil
+}
 
 // takenServices looks, when there are pods to play, for pods of other owners of the namespace that bear a Service name
 // of this one. A name must lead to one owner, as it does on a cluster, though Podman would share it.
-func (b *Backend) takenServices(ctx context.Context, want wanted, s seen) (map[string]string, error) {
+func (b *Backend) takenServices(ctx context.Context, want *wanted, s *seen) (map[string]string, error) {
 	taken := map[string]string{}
-	missing := false
-	for _, w := range want.workloads {
-		for _, pod := range w.pods {
-			missing = missing || !slices.ContainsFunc(s.pods, func(p podInfo) bool { return p.name == pod.name && p.is(pod) })
-		}
-	}
+	missing := slices.ContainsFunc(want.workloads, func(w wantedWorkload) bool { return w.broken == nil && s.lacks(&w) })
 	if !missing || len(want.services) == 0 {
 		return taken, nil
 	}
@@ -109,30 +133,30 @@ func (b *Backend) takenServices(ctx context.Context, want wanted, s seen) (map[s
 	return taken, nil
 }
 
-// learn keeps the endpoints of a running pod and whose infra container it is.
+// learn keeps the network of a running pod and whose infra container it is.
 func (b *Backend) learn(ctx context.Context, owner manifests.Owner, p podInfo) {
 	if p.infra.id == "" {
 		return
 	}
 	b.mu.Lock()
 	b.infra[p.infra.id] = owner
-	known, ok := b.endpoints[p.infra.id]
+	known, ok := b.nets[p.infra.id]
 	b.mu.Unlock()
-	if p.infra.state != "running" || ok && known.started.Equal(p.created()) {
+	if p.infra.state != "running" || ok && known.started.Equal(p.begun()) {
 		return
 	}
-	byNet, err := b.engine.endpoints(ctx, p.infra.id)
+	found, err := b.engine.network(ctx, p.infra.id)
 	if err != nil { // gone since the list was made: the next one tells
 		b.log.V(1).Info("no addresses", "pod", p.name, "error", err.Error())
 		return
 	}
 	b.mu.Lock()
-	b.endpoints[p.infra.id] = podEndpoints{started: p.created(), byNet: byNet}
+	b.nets[p.infra.id] = knownNetwork{p.begun(), found}
 	b.mu.Unlock()
 }
 
-// created is when the pod's network came to be, as far as its containers tell: a restart starts them all anew.
-func (p podInfo) created() time.Time {
+// begun is when the pod's network came to be, as far as its containers tell: a restart starts them all anew.
+func (p podInfo) begun() time.Time {
 	var first time.Time
 	for _, c := range p.containers {
 		if first.IsZero() || c.started.Before(first) {
@@ -142,17 +166,24 @@ func (p podInfo) created() time.Time {
 	return first
 }
 
-func (b *Backend) endpointsOf(p podInfo) map[string]endpoint {
+func (b *Backend) networkOf(p podInfo) podNetwork {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.endpoints[p.infra.id].byNet
+	return b.nets[p.infra.id].podNetwork
 }
 
-// forgetEndpoints has them asked for again.
-func (b *Backend) forgetEndpoints(infra string) {
+// forgetNetwork has it asked for again.
+func (b *Backend) forgetNetwork(infra string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.endpoints, infra)
+	delete(b.nets, infra)
+}
+
+// forgetNetworks has all of them asked for again.
+func (b *Backend) forgetNetworks() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.nets)
 }
 
 // forgetInfra drops what was kept of infra containers that are gone.
@@ -160,7 +191,7 @@ func (b *Backend) forgetInfra(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.infra, id)
-	delete(b.endpoints, id)
+	delete(b.nets, id)
 }
 
 // unreachable tells whether err means that Podman did not answer at all.

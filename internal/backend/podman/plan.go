@@ -15,19 +15,44 @@ type seen struct {
 	networks []networkInfo
 	// adopted says of each volume to adopt whether it is there.
 	adopted map[string]bool
-	// images says of each image whether it is there.
-	images map[string]bool
-	// busy pods are being worked on by a task.
-	busy map[string]bool
-	// held pods failed and are not tried again before the time.
-	held map[string]time.Time
+	// images has the ID of each image that was looked for; empty if it is not there.
+	images map[string]string
+	// busy pods, by name, are being worked on.
+	busy map[string]work
+	// held objects, by name, failed and are not tried again before the time.
+	held map[string]hold
 	// taken says of each Service name that another owner of the namespace holds who that is.
 	taken map[string]string
-	// endpoints of each pod ID by Podman network.
-	endpoints map[string]map[string]endpoint
-	// ready tells of each pod ID whether all its containers are.
-	ready map[string]bool
-	now   time.Time
+	// net is where each pod ID is on its networks.
+	net map[string]podNetwork
+	// ready tells of each pod ID whether and since when all its containers are.
+	ready map[string]readiness
+	// lives of containers by ID.
+	lives map[string]life
+	// edited tells of a container ID what about it is not as it was played.
+	edited map[string]string
+	// rejected has, by pod name, the digest of the configuration that its program refused.
+	rejected map[string]string
+	now      time.Time
+}
+
+// readiness of a pod.
+type readiness struct {
+	ok    bool
+	since time.Time
+}
+
+// work on a pod that a task is at.
+type work struct {
+	action action
+	ref    manifests.Ref
+	hash   string
+}
+
+// hold on an object that failed in the form of hash; another form may be tried at once.
+type hold struct {
+	until time.Time
+	hash  string
 }
 
 // settle is how long a stopped container is left to Podman's own restart before it is started from here.
@@ -37,17 +62,23 @@ const settle = 2 * time.Second
 type action string
 
 const (
-	createNetwork  action = "create network"
-	removeNetwork  action = "remove network"
-	createVolume   action = "create volume"
-	removeVolume   action = "remove volume"
-	playPod        action = "play pod"
-	replacePod     action = "replace pod"
-	restartPod     action = "restart pod"
-	namePod        action = "name pod"
-	removePod      action = "remove pod"
-	startContainer action = "start container"
+	createNetwork    action = "create network"
+	removeNetwork    action = "remove network"
+	createVolume     action = "create volume"
+	removeVolume     action = "remove volume"
+	playPod          action = "play pod"
+	replacePod       action = "replace pod"
+	restartPod       action = "restart pod"
+	joinNetworks     action = "join networks of pod"
+	removePod        action = "remove pod"
+	reloadPod        action = "reload configuration of pod"
+	startContainer   action = "start container of pod"
+	holdContainer    action = "hold container of pod"
+	releaseContainer action = "release container of pod"
 )
+
+// endsService tells whether the names of its Services are withdrawn from a pod that the action is done to.
+func (a action) endsService() bool { return a == removePod || a == replacePod || a == restartPod }
 
 // step is one effect. Steps on pods take time and run as tasks.
 type step struct {
@@ -77,33 +108,70 @@ func (s step) podName() string {
 	return s.pod.name
 }
 
-// plan lists the steps that bring what is seen nearer to what is wanted, all of which may be done at once. It is pure,
-// and empty when nothing is to be done now.
-func plan(w wanted, s seen) []step {
-	p := planner{wanted: w, seen: s}
+// work that a task of the step does.
+func (s step) work() work {
+	w := work{action: s.action, ref: s.ref}
+	if s.want != nil {
+		w.hash = s.want.hash
+	}
+	return w
+}
+
+// agenda is what can be done now, and when to look again although nothing happens.
+type agenda struct {
+	steps []step
+	next  time.Time
+}
+
+// plan lists the steps that bring what is seen nearer to what is wanted, all of which may be done at once. It is pure.
+func plan(w wanted, s seen) agenda {
+	p := planner{wanted: w, seen: s, named: map[string]bool{}}
 	p.createNetworks()
 	p.createVolumes()
-	for _, workload := range w.workloads {
-		p.workload(workload)
+	for i := range w.workloads {
+		p.workload(&w.workloads[i])
 	}
 	p.prune()
-	return p.steps
+	return p.agenda
 }
 
 type planner struct {
 	wanted
 	seen
-	steps []step
+	agenda
+	// named are the pods that steps of this plan give a name to.
+	named map[string]bool
 }
 
-func (p *planner) add(s step) { p.steps = append(p.steps, s) }
+func (p *planner) add(s step) {
+	p.steps = append(p.steps, s)
+}
+
+// due has the plan made again at the time.
+func (p *planner) due(at time.Time) {
+	if at.After(p.now) && (p.next.IsZero() || at.Before(p.next)) {
+		p.next = at
+	}
+}
+
+func (p *planner) workload(w *wantedWorkload) {
+	switch {
+	case w.broken != nil:
+	case w.job != nil:
+		p.job(w)
+	case w.rollout.recreate:
+		p.recreate(w)
+	default:
+		p.roll(w)
+	}
+}
 
 func (p *planner) createNetworks() {
 	if p.remove {
 		return
 	}
 	for _, n := range p.wanted.networks {
-		if !p.hasNetwork(n.name) && p.mayTry(n.name) {
+		if !p.hasNetwork(n.name) && p.mayTry(n.name, "") {
 			p.add(step{action: createNetwork, ref: n.ref, network: n.networkInfo})
 		}
 	}
@@ -114,76 +182,16 @@ func (p *planner) createVolumes() {
 		if c.retain && p.labelledDelete(c.volume) && !p.marked(c.volume) {
 			p.add(step{action: createVolume, ref: c.ref, volume: p.marker(c)})
 		}
-		if !p.remove && !c.adopted && !p.hasVolume(c.volume) && p.mayTry(c.volume) {
+		if !p.remove && !c.adopted && !p.hasVolume(c.volume) && p.mayTry(c.volume, "") {
 			p.add(step{action: createVolume, ref: c.ref, volume: volumeInfo{name: c.volume, labels: c.labels}})
-		}
-	}
-}
-
-// workload plans its pods. A pod that is to be replaced is taken down only when its successor can be played, and, unless
-// the strategy is Recreate, only while all others of the workload are ready.
-func (p *planner) workload(w wantedWorkload) {
-	whole := true
-	for _, want := range w.pods {
-		pod, ok := p.pod(want.name)
-		if !ok || p.busy[want.name] || !p.ready[pod.id] {
-			whole = false
-		}
-	}
-	replacing := false
-	for i := range w.pods {
-		want := &w.pods[i]
-		pod, there := p.pod(want.name)
-		if p.busy[want.name] {
-			continue
-		}
-		switch {
-		case !there:
-			if p.playable(want) {
-				p.add(step{action: playPod, ref: w.ref, want: want})
-			}
-		case pod.labels[labelHash] != want.hash || pod.halfMade():
-			// One at a time; a pod that does not serve may go at any time.
-			serves := p.ready[pod.id] && len(w.pods) > 1 && !w.recreate
-			if p.playable(want) && (!serves || whole && !replacing) {
-				replacing = true
-				p.add(step{action: replacePod, ref: w.ref, want: want, pod: pod})
-			}
-		case w.once:
-		default:
-			p.repair(w.ref, want, pod)
-		}
-	}
-}
-
-// repair mends a pod that is as wanted but does not run. A new infra container has a new network namespace, which only
-// a restart of the whole pod gives to the others too.
-func (p *planner) repair(ref manifests.Ref, want *wantedPod, pod podInfo) {
-	if !p.mayTry(pod.name) {
-		return
-	}
-	if pod.infra.state != "running" {
-		p.add(step{action: restartPod, ref: ref, pod: pod, want: want})
-		return
-	}
-	if p.ready[pod.id] && !want.named(p.endpoints[pod.id]) {
-		p.add(step{action: namePod, ref: ref, pod: pod, want: want})
-		return
-	}
-	for _, c := range pod.containers {
-		if c.stopped() && p.now.Sub(c.exited) > settle {
-			p.add(step{action: startContainer, ref: ref, pod: pod, want: want, id: c.id})
 		}
 	}
 }
 
 // playable tells whether everything the pod needs is there.
 func (p *planner) playable(want *wantedPod) bool {
-	if !p.mayTry(want.name) {
-		return false
-	}
 	for _, i := range want.images {
-		if !p.images[i.ref] {
+		if p.images[i.ref] == "" {
 			return false
 		}
 	}
@@ -199,69 +207,6 @@ func (p *planner) playable(want *wantedPod) bool {
 	}
 	for _, v := range want.claims {
 		if !p.hasVolume(v) && !p.adopted[v] {
-			return false
-		}
-	}
-	return true
-}
-
-// prune removes what is no longer wanted: pods first, and what they use when they are gone.
-func (p *planner) prune() {
-	keep := p.keep()
-	leaving := slices.ContainsFunc(p.pods, func(pod podInfo) bool { return !keep[pod.name] })
-	for _, pod := range p.pods {
-		if !keep[pod.name] && !p.busy[pod.name] && p.mayTry(pod.name) {
-			p.add(step{action: removePod, ref: manifests.Ref{Kind: "Pod", Name: pod.name}, pod: pod})
-		}
-	}
-	for _, v := range p.volumes {
-		if p.disposable(v, keep, leaving) && p.mayTry(v.name) {
-			p.add(step{action: removeVolume, volume: v})
-		}
-	}
-	for _, n := range p.seen.networks {
-		if !keep[n.name] && !leaving && p.mayTry(n.name) {
-			p.add(step{action: removeNetwork, network: n})
-		}
-	}
-}
-
-// keep names the pods and networks that stay.
-func (p *planner) keep() map[string]bool {
-	keep := map[string]bool{}
-	if p.remove {
-		return keep
-	}
-	for _, w := range p.workloads {
-		for _, pod := range w.pods {
-			keep[pod.name] = true
-		}
-		for _, pod := range p.pods {
-			if w.broken != nil && pod.workload() == w.ref {
-				keep[pod.name] = true
-			}
-		}
-	}
-	for _, n := range p.wanted.networks {
-		keep[n.name] = true
-	}
-	return keep
-}
-
-// disposable volumes carry the configuration of a pod that is gone, or fulfil a claim that is neither wanted nor retained.
-func (p *planner) disposable(v volumeInfo, keep map[string]bool, leaving bool) bool {
-	if pod := v.labels[labelPod]; pod != "" {
-		_, there := p.pod(pod)
-		return !there && !p.busy[pod] && !keep[pod]
-	}
-	if kept := v.labels[labelRetains]; kept != "" {
-		return !p.hasVolume(kept) || slices.ContainsFunc(p.claims, func(c wantedClaim) bool { return c.volume == kept && !c.retain })
-	}
-	if p.marked(v.name) || v.labels[labelClaim] == "" || v.labels[manifests.LabelReclaim] != "Delete" || leaving {
-		return false
-	}
-	for _, c := range p.claims {
-		if c.volume == v.name && (c.retain || !p.remove) {
 			return false
 		}
 	}
@@ -284,38 +229,14 @@ func (p *planner) hasVolume(name string) bool {
 	return slices.ContainsFunc(p.volumes, func(v volumeInfo) bool { return v.name == name })
 }
 
-func (p *planner) labelledDelete(volume string) bool {
-	return slices.ContainsFunc(p.volumes, func(v volumeInfo) bool {
-		return v.name == volume && v.labels[manifests.LabelReclaim] == "Delete"
-	})
-}
-
-// marked tells whether a marker says that the volume is to be retained, whatever its own label says.
-func (p *planner) marked(volume string) bool {
-	return slices.ContainsFunc(p.volumes, func(v volumeInfo) bool { return v.labels[labelRetains] == volume })
-}
-
-func (p *planner) marker(c wantedClaim) volumeInfo {
-	labels := ownerLabels(p.owner)
-	labels[labelRetains] = c.volume
-	return volumeInfo{name: podVolumeName(c.volume, "retain"), labels: labels}
-}
-
-func (p *planner) mayTry(name string) bool { return !p.now.Before(p.held[name]) }
-
-// named tells whether a pod with these endpoints is on all its networks and bears the names of its Services there.
-func (p *wantedPod) named(endpoints map[string]endpoint) bool {
-	for _, a := range p.attachments {
-		e, on := endpoints[a.network]
-		if !on || !e.bears(p.aliases) {
-			return false
-		}
+// mayTry tells whether an object may be worked on: it has not just failed in this form.
+func (p *planner) mayTry(name, hash string) bool {
+	h, held := p.held[name]
+	if !held || h.hash != hash || !p.now.Before(h.until) {
+		return true
 	}
-	return true
-}
-
-func (e endpoint) bears(aliases []string) bool {
-	return !slices.ContainsFunc(aliases, func(a string) bool { return !slices.Contains(e.aliases, a) })
+	p.due(h.until)
+	return false
 }
 
 // workload that the pod was played for.

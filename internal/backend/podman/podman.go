@@ -1,24 +1,25 @@
 // Package podman runs sets of manifests on Podman through kube play, one call for each pod, and supplies what kube play
-// lacks of a cluster: identity, pruning, replacement, readiness and repair.
+// lacks of a cluster: identity, pruning, roll-outs, readiness, Services, policies, back-off, Jobs and repair.
 //
 //	translate (pure)      what the manifests mean in Podman's terms
 //	observe               what is there: one listing
 //	plan (pure)           the steps between the two
+//	nodeState (pure)      who bears which names and addresses, for the node agent (package node)
 //	tasks                 steps that take time, which re-enter through Changes
 //	judge (pure)          what is reported
 package podman
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/internal/backend/podman/node"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -30,11 +31,14 @@ type Options struct {
 	// Resync is the pause after which every owner is reported as changed, in case an event was missed; the default is
 	// one minute.
 	Resync time.Duration
+	// Node is the program that runs the node agent, to which `node --dir DIR` is added; the default is this one.
+	Node string
 }
 
 // Backend is Podman on this host.
 type Backend struct {
 	engine  engine
+	node    nodeAgent
 	log     logr.Logger
 	resync  time.Duration
 	changes *changes
@@ -45,181 +49,142 @@ type Backend struct {
 	mu sync.Mutex
 	// infra maps the ID of each infra container, which bears no label, to its owner.
 	infra map[string]manifests.Owner
-	// endpoints by infra container: they change with a restart, or by this backend's own doing.
-	endpoints map[string]podEndpoints
-	// naming lets one pod at a time leave and join networks.
-	naming sync.Mutex
-	// served workloads have been ready as they are wanted now: one that is not ready any more broke, and does not start.
-	served map[string]bool
+	// nets by infra container: they change with a restart, or by this backend's own doing.
+	nets map[string]knownNetwork
+	// memory of each owner between passes.
+	memory map[string]*memory
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// New returns a backend for the Podman at o.URI. It connects with the first call.
-func New(o Options) *Backend {
-	return newBackend(&client{uri: o.URI}, o)
+// nodeAgent is the part of package node's client that is used here.
+type nodeAgent interface {
+	Put(ctx context.Context, state node.State) (node.Answer, error)
+	Delete(ctx context.Context, owner string) error
 }
 
-func newBackend(e engine, o Options) *Backend {
+// New returns a backend for the Podman at o.URI. It connects with the first call.
+func New(o Options) *Backend {
+	c := &client{uri: o.URI}
+	agent := &agent{engine: c, program: o.Node, log: o.Log.WithName("node")}
+	return newBackend(c, agent, agent.dial, o)
+}
+
+func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	if o.Resync == 0 {
 		o.Resync = time.Minute
 	}
 	b := &Backend{
-		engine: e, log: o.Log, resync: o.Resync, changes: newChanges(),
-		infra: map[string]manifests.Owner{}, endpoints: map[string]podEndpoints{}, served: map[string]bool{},
+		engine: e, node: n, log: o.Log, resync: o.Resync, changes: newChanges(),
+		infra: map[string]manifests.Owner{}, nets: map[string]knownNetwork{}, memory: map[string]*memory{},
 	}
 	b.tasks = newTasks(b.changes.add)
-	b.prober = newProber(e, b.changes.add)
+	b.prober = newProber(e, dial, b.changes.add)
 	b.images = newPulls(e, b.changes.add)
 	return b
 }
 
 // Apply implements backend.Backend.
 func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observation, error) {
-	if len(set.Objects) == 0 && !set.Remove {
-		return backend.Observation{}, fmt.Errorf("the set of %s is empty: removal must be asked for", set.Owner)
-	}
-	if set.Owner.Kind == "" || set.Owner.Namespace == "" || set.Owner.Name == "" {
-		return backend.Observation{}, fmt.Errorf("the set has no owner: %q", set.Owner)
-	}
-	want, err := translate(set)
-	if err != nil {
-		return backend.Observation{}, fmt.Errorf("translating the set of %s: %w", set.Owner, err)
-	}
-	b.changes.know(set.Owner)
-	s, err := b.observe(ctx, want)
+	want, err := b.wanted(set)
 	if err != nil {
 		return backend.Observation{}, err
 	}
-	again := false
-	for _, st := range plan(want, s) {
-		done, err := b.do(ctx, set.Owner, st)
-		if err != nil {
-			return backend.Observation{}, err
-		}
-		again = again || done
-	}
-	if again { // pods can be played now that their networks and volumes are there
-		if s, err = b.observe(ctx, want); err != nil {
-			return backend.Observation{}, err
-		}
-		for _, st := range plan(want, s) {
-			if _, err := b.do(ctx, set.Owner, st); err != nil {
-				return backend.Observation{}, err
-			}
-		}
-	}
-	s.busy = b.tasks.busy()
-	b.prober.attend(set.Owner, want, s.pods, b.endpointsOf)
-	if set.Remove && len(s.pods) == 0 && len(s.networks) == 0 {
-		b.changes.forget(set.Owner)
-	}
-	return b.report(want, s), nil
-}
-
-// do carries out a step: at once and telling so when it is quick, as a task otherwise.
-func (b *Backend) do(ctx context.Context, owner manifests.Owner, s step) (done bool, err error) {
-	b.log.Info(s.String(), "owner", owner.String())
-	switch s.action {
-	case createNetwork:
-		return true, b.quick(s.network.name, b.createNetwork(ctx, s.network))
-	case removeNetwork:
-		return true, b.quick(s.network.name, b.engine.removeNetwork(ctx, s.network.name))
-	case createVolume:
-		return true, b.quick(s.volume.name, b.createVolume(ctx, s.volume))
-	case removeVolume:
-		return true, b.quick(s.volume.name, b.engine.removeVolume(ctx, s.volume.name))
-	}
-	b.tasks.start(owner, s.podName(), func(ctx context.Context) error { return b.podStep(ctx, s) })
-	return false, nil
-}
-
-// quick turns the failure of one object into its state; only an engine that can't be reached is an error of the whole.
-func (b *Backend) quick(name string, err error) error {
-	if err == nil || errors.Is(err, errBusy) {
-		b.tasks.clear(name)
-		return nil
-	}
-	if unreachable(err) {
-		return err
-	}
-	b.tasks.fail(name, err)
-	return nil
-}
-
-func (b *Backend) createNetwork(ctx context.Context, n networkInfo) error {
-	if other, there, err := b.engine.networkNamed(ctx, n.name); err != nil {
-		return err
-	} else if there {
-		return &takenError{what: "network " + n.name, labels: other.labels}
-	}
-	return b.engine.createNetwork(ctx, n)
-}
-
-func (b *Backend) createVolume(ctx context.Context, v volumeInfo) error {
-	if other, there, err := b.engine.volumeNamed(ctx, v.name); err != nil {
-		return err
-	} else if there {
-		return &takenError{what: "volume " + v.name, labels: other.labels}
-	}
-	return b.engine.createVolume(ctx, v)
-}
-
-// podStep is the body of a task.
-func (b *Backend) podStep(ctx context.Context, s step) error {
-	switch s.action {
-	case playPod:
-		return b.play(ctx, s.want)
-	case replacePod:
-		if err := b.engine.removePod(ctx, s.pod.id, s.want.grace); err != nil {
-			return err
-		}
-		return b.play(ctx, s.want)
-	case restartPod:
-		return b.engine.restartPod(ctx, s.pod.id)
-	case startContainer:
-		return b.engine.startContainer(ctx, s.id)
-	case namePod:
-		return b.name(ctx, s)
-	case removePod:
-		return b.engine.removePod(ctx, s.pod.id, graceOf(s.pod))
-	}
-	return fmt.Errorf("step %s is not one of a pod", s)
-}
-
-// graceOf a pod that is in no set any more: what it was played with.
-func graceOf(p podInfo) time.Duration {
-	seconds, err := strconv.Atoi(p.labels[labelGrace])
+	b.changes.know(set.Owner)
+	s, todo, err := b.prepare(ctx, &want)
 	if err != nil {
-		return defaultGrace
+		return backend.Observation{}, err
 	}
-	return time.Duration(seconds) * time.Second
+	told, nodeErr := b.tellNode(ctx, &want, &s, todo.steps)
+	for _, st := range todo.steps {
+		if nodeErr != nil && st.action == removePod && s.ready[st.pod.id].ok && !set.Remove {
+			continue // its names can't be withdrawn yet
+		}
+		b.tasks.start(set.Owner, st.podName(), st.work(), func(ctx context.Context) error { return b.podStep(ctx, set.Owner, st) })
+	}
+	b.changes.addAt(set.Owner, todo.next)
+	s.busy = b.tasks.busy()
+	if set.Remove && len(s.pods) == 0 && len(s.networks) == 0 {
+		b.forget(set.Owner)
+	}
+	return b.report(&want, &s, told), nodeErr
 }
 
-// play plays one pod. What a failed play leaves behind is removed, so that the next one begins from nothing.
-func (b *Backend) play(ctx context.Context, want *wantedPod) error {
-	if other, there, err := b.engine.podNamed(ctx, want.name); err != nil {
-		return err
-	} else if there {
-		return &takenError{what: "pod " + want.name, labels: other.labels}
+// wanted is the set in Podman's terms, if it can be applied at all.
+func (b *Backend) wanted(set manifests.Set) (wanted, error) {
+	if len(set.Objects) == 0 && !set.Remove {
+		return wanted{}, fmt.Errorf("the set of %s is empty: removal must be asked for", set.Owner)
 	}
-	for _, v := range want.volumes {
-		// A volume of a pod of this name that is gone may hold keys that are no longer wanted.
-		if err := b.engine.removeVolume(ctx, v.name); err != nil {
-			return fmt.Errorf("clearing volume %s: %w", v.name, err)
+	if set.Owner.Kind == "" || set.Owner.Namespace == "" || set.Owner.Name == "" {
+		return wanted{}, fmt.Errorf("the set has no owner: %q", set.Owner)
+	}
+	want, err := translate(set)
+	if err != nil {
+		return wanted{}, fmt.Errorf("translating the set of %s: %w", set.Owner, err)
+	}
+	return want, nil
+}
+
+// prepare looks at what is there, takes the quick steps, and returns those that remain for tasks. After quick steps it
+// looks and plans again, for pods can be played when their networks and volumes are there.
+func (b *Backend) prepare(ctx context.Context, want *wanted) (seen, agenda, error) {
+	s, err := b.observe(ctx, want)
+	if err != nil {
+		return s, agenda{}, err
+	}
+	b.prober.attend(want.owner, &s)
+	b.readiness(&s)
+	todo := plan(*want, s)
+	quick, err := b.takeQuick(ctx, want.owner, todo.steps)
+	if err != nil {
+		return s, agenda{}, err
+	}
+	if quick {
+		if s, err = b.observe(ctx, want); err != nil {
+			return s, agenda{}, err
 		}
-		if err := b.engine.createVolume(ctx, v); err != nil {
-			return err
+		b.readiness(&s)
+		todo = plan(*want, s)
+		if _, err = b.takeQuick(ctx, want.owner, todo.steps); err != nil {
+			return s, agenda{}, err
 		}
 	}
-	err := b.engine.play(ctx, want.request)
-	if err == nil {
-		return nil
+	slow := todo.steps[:0]
+	for _, st := range todo.steps {
+		if !st.action.quick() {
+			slow = append(slow, st)
+		}
 	}
-	if left, there, lookErr := b.engine.podNamed(ctx, want.name); lookErr == nil && there {
-		err = errors.Join(err, b.engine.removePod(ctx, left.id, 0))
+	todo.steps = slow
+	return s, todo, nil
+}
+
+// told is what came of telling the node agent.
+type told struct {
+	// fixed has the fixed addresses that a pod bears, by pod name and network.
+	fixed map[string]map[string]netip.Addr
+	// failures says of a pod, by name, why it has neither names nor fixed addresses.
+	failures map[string]string
+}
+
+// tellNode has the node agent make names, addresses and policies true.
+func (b *Backend) tellNode(ctx context.Context, want *wanted, s *seen, steps []step) (told, error) {
+	if want.remove {
+		if len(s.pods) > 0 || len(s.networks) > 0 {
+			return told{}, b.node.Delete(ctx, want.owner.String())
+		}
+		return told{}, nil
 	}
-	return fmt.Errorf("playing pod %s: %w", want.name, err)
+	state := nodeState(want, s, steps)
+	answer, err := b.node.Put(ctx, state)
+	if err != nil {
+		return told{}, fmt.Errorf("telling the node agent about %s: %w", want.owner, err)
+	}
+	t := told{failures: answer.Failures, fixed: map[string]map[string]netip.Addr{}}
+	for _, p := range state.Pods {
+		t.fixed[p.Name] = p.Fixed
+	}
+	return t, nil
 }
 
 // Changes implements backend.Backend.

@@ -82,19 +82,19 @@ func (a podAccess) Exec(ctx context.Context, ref backend.PodRef, e backend.ExecR
 	return a.engine.exec(ctx, c.id, request)
 }
 
-// Dial implements backend.Pods. The host reaches every network of its pods.
+// Dial implements backend.Pods. The node reaches every network of its pods.
 func (a podAccess) Dial(ctx context.Context, ref backend.PodRef, port int) (net.Conn, error) {
 	pod, _, err := a.find(ctx, ref, "")
 	if err != nil {
 		return nil, err
 	}
-	endpoints, err := a.engine.endpoints(ctx, pod.infra.id)
+	found, err := a.engine.network(ctx, pod.infra.id)
 	if err != nil {
 		return nil, err
 	}
-	addr := anyAddress(endpoints)
+	addr := anyAddress(found.byNet)
 	if !addr.IsValid() {
 		return nil, fmt.Errorf("pod %s has no address", ref.Pod)
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(port)))
+	return a.prober.dial(ctx, net.JoinHostPort(addr.String(), strconv.Itoa(port)))
 }

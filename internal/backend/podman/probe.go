@@ -24,7 +24,11 @@ import (
 type target struct {
 	container string
 	addr      netip.Addr
+	dial      dialer
 }
+
+// dialer connects to an address on the pods' networks.
+type dialer func(ctx context.Context, address string) (net.Conn, error)
 
 // probeOnce runs a probe as a kubelet does and returns why it failed, if it did.
 func probeOnce(ctx context.Context, e engine, p *corev1.Probe, t target) error {
@@ -32,24 +36,30 @@ func probeOnce(ctx context.Context, e engine, p *corev1.Probe, t target) error {
 	defer cancel()
 	switch {
 	case p.HTTPGet != nil:
-		return probeHTTP(ctx, p.HTTPGet, t.addr)
+		return probeHTTP(ctx, p.HTTPGet, t)
 	case p.TCPSocket != nil:
-		return probeTCP(ctx, p.TCPSocket, t.addr)
+		return probeTCP(ctx, p.TCPSocket, t)
 	case p.GRPC != nil:
-		return probeGRPC(ctx, p.GRPC, t.addr)
+		return probeGRPC(ctx, p.GRPC, t)
 	case p.Exec != nil:
 		return probeExec(ctx, e, p.Exec, t.container)
 	}
 	return nil
 }
 
-// probeTransport opens a connection for each probe, like a kubelet's, and checks no certificate.
-var probeTransport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // a probe asks whether the server answers, not who it is
+// transport opens a connection for each probe, like a kubelet's, and checks no certificate.
+func (t target) transport() *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a probe asks whether the server answers, not who it is
+		DialContext:       func(ctx context.Context, _, address string) (net.Conn, error) { return t.dial(ctx, address) },
+	}
+}
 
-func probeHTTP(ctx context.Context, get *corev1.HTTPGetAction, addr netip.Addr) error {
+func probeHTTP(ctx context.Context, get *corev1.HTTPGetAction, t target) error {
 	host := get.Host
 	if host == "" {
-		host = addr.String()
+		host = t.addr.String()
 	}
 	scheme := "http"
 	if get.Scheme == corev1.URISchemeHTTPS {
@@ -68,7 +78,7 @@ func probeHTTP(ctx context.Context, get *corev1.HTTPGetAction, addr netip.Addr) 
 		}
 		req.Header.Add(h.Name, h.Value)
 	}
-	resp, err := probeTransport.RoundTrip(req)
+	resp, err := t.transport().RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", url, err)
 	}
@@ -80,21 +90,21 @@ func probeHTTP(ctx context.Context, get *corev1.HTTPGetAction, addr netip.Addr) 
 	return nil
 }
 
-func probeTCP(ctx context.Context, s *corev1.TCPSocketAction, addr netip.Addr) error {
+func probeTCP(ctx context.Context, s *corev1.TCPSocketAction, t target) error {
 	host := s.Host
 	if host == "" {
-		host = addr.String()
+		host = t.addr.String()
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(host, s.Port.String()))
+	conn, err := t.dial(ctx, net.JoinHostPort(host, s.Port.String()))
 	if err != nil {
 		return err
 	}
 	return conn.Close()
 }
 
-func probeGRPC(ctx context.Context, g *corev1.GRPCAction, addr netip.Addr) error {
-	where := net.JoinHostPort(addr.String(), strconv.Itoa(int(g.Port)))
-	conn, err := grpc.NewClient("passthrough:///"+where, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func probeGRPC(ctx context.Context, g *corev1.GRPCAction, t target) error {
+	where := net.JoinHostPort(t.addr.String(), strconv.Itoa(int(g.Port)))
+	conn, err := grpc.NewClient("passthrough:///"+where, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(t.dial))
 	if err != nil {
 		return fmt.Errorf("connecting to %s: %w", where, err)
 	}
@@ -142,7 +152,7 @@ func orDefault(v, unset int32) int32 {
 
 // resolvePorts replaces the names of ports by their numbers.
 func (p *probes) resolvePorts(ports []corev1.ContainerPort) error {
-	for _, probe := range []**corev1.Probe{&p.startup, &p.readiness, &p.liveness} {
+	for _, probe := range []**corev1.Probe{&p.Startup, &p.Readiness, &p.Liveness} {
 		if *probe == nil {
 			continue
 		}

@@ -2,6 +2,7 @@ package podman
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,6 +25,7 @@ const eagerPause = 20 * time.Millisecond
 // prober runs the probes of containers from outside, one watch for each start of a container.
 type prober struct {
 	engine  engine
+	dial    dialer
 	changed func(manifests.Owner)
 
 	mu      sync.Mutex
@@ -43,33 +45,31 @@ type watch struct {
 
 	mu      sync.Mutex
 	ready   bool
+	since   time.Time
 	message string
 	first   chan struct{}
 }
 
-func newProber(e engine, changed func(manifests.Owner)) *prober {
-	return &prober{engine: e, changed: changed, watches: map[string]*watch{}}
+func newProber(e engine, dial dialer, changed func(manifests.Owner)) *prober {
+	return &prober{engine: e, dial: dial, changed: changed, watches: map[string]*watch{}}
 }
 
 // attend watches the running containers of an owner's pods, and no others of that owner.
-func (p *prober) attend(owner manifests.Owner, want wanted, pods []podInfo, endpoints func(podInfo) map[string]endpoint) {
-	specs := map[string]map[string]probes{}
-	for _, w := range want.workloads {
-		for _, pod := range w.pods {
-			specs[pod.name+"/"+pod.hash] = pod.probes
-		}
-	}
+func (p *prober) attend(owner manifests.Owner, s *seen) {
 	var fresh []*watch
 	alive := map[string]bool{}
-	for _, pod := range pods {
-		addr := anyAddress(endpoints(pod))
+	for _, pod := range s.pods {
+		if pod.labels[labelProbes] == "" || pod.labels[labelKind] == "Job" {
+			continue
+		}
+		t := target{addr: anyAddress(s.net[pod.id].byNet), dial: p.dial}
 		for _, c := range pod.containers {
-			spec, ok := specs[pod.name+"/"+pod.labels[labelHash]][manifestName(pod.name, c.name)]
-			if !ok || c.state != "running" {
+			if c.state != "running" {
 				continue
 			}
 			alive[c.id] = true
-			if w := p.begin(owner, c, spec, target{container: c.id, addr: addr}); w != nil {
+			t.container = c.id
+			if w := p.begin(owner, c, pod, t); w != nil {
 				fresh = append(fresh, w)
 			}
 		}
@@ -85,15 +85,21 @@ func (p *prober) attend(owner manifests.Owner, want wanted, pods []podInfo, endp
 	}
 }
 
-// begin starts a watch unless this very start of the container is being watched.
-func (p *prober) begin(owner manifests.Owner, c containerInfo, spec probes, t target) *watch {
+// begin starts a watch unless this very start of the container is being watched, or there is nothing to probe.
+func (p *prober) begin(owner manifests.Owner, c containerInfo, pod podInfo, t target) *watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if old, ok := p.watches[c.id]; ok {
-		if old.started.Equal(c.started) && old.restarts == c.restarts && old.target == t {
+		if old.started.Equal(c.started) && old.restarts == c.restarts && old.target.addr == t.addr {
 			return nil
 		}
 		old.cancel()
+	}
+	var all map[string]probes
+	_ = json.Unmarshal([]byte(pod.labels[labelProbes]), &all) // written by noteProbes
+	spec := all[manifestName(pod.name, c.name)]
+	if spec == (probes{}) {
+		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{
@@ -131,15 +137,15 @@ func (p *prober) wake(container string) {
 
 // run is the life of a watch: startup, then readiness and liveness side by side.
 func (p *prober) run(ctx context.Context, w *watch) {
-	if s := w.probes.startup; s != nil {
+	if s := w.probes.Startup; s != nil {
 		if !p.untilStarted(ctx, w, s) {
 			return
 		}
 	}
-	if w.probes.liveness != nil {
+	if w.probes.Liveness != nil {
 		go p.keepAlive(ctx, w)
 	}
-	if w.probes.readiness == nil {
+	if w.probes.Readiness == nil {
 		p.set(w, true, "")
 		return
 	}
@@ -172,7 +178,7 @@ func (p *prober) untilStarted(ctx context.Context, w *watch, probe *corev1.Probe
 
 // followReadiness keeps the state of the readiness probe, with its thresholds.
 func (p *prober) followReadiness(ctx context.Context, w *watch) {
-	probe := w.probes.readiness
+	probe := w.probes.Readiness
 	if !w.pause(ctx, time.Duration(probe.InitialDelaySeconds)*time.Second) {
 		return
 	}
@@ -204,7 +210,7 @@ func (p *prober) followReadiness(ctx context.Context, w *watch) {
 
 // keepAlive restarts the container when its liveness probe fails too often.
 func (p *prober) keepAlive(ctx context.Context, w *watch) {
-	probe := w.probes.liveness
+	probe := w.probes.Liveness
 	if !w.pause(ctx, time.Duration(probe.InitialDelaySeconds)*time.Second) {
 		return
 	}
@@ -231,6 +237,9 @@ func (p *prober) keepAlive(ctx context.Context, w *watch) {
 func (p *prober) set(w *watch, ready bool, message string) {
 	w.mu.Lock()
 	changed := w.ready != ready || !ready && w.message != message
+	if ready && !w.ready {
+		w.since = time.Now()
+	}
 	w.ready, w.message = ready, message
 	select {
 	case <-w.first:
@@ -264,44 +273,52 @@ func (w *watch) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// ready tells whether every container of the pod runs and, where it has probes, is ready.
-func (p *prober) ready(pod podInfo) bool {
-	ok, _ := p.state(pod)
-	return ok
-}
-
-// state is ready with the reason why not.
-func (p *prober) state(pod podInfo) (bool, string) {
-	if pod.infra.state != "running" || len(pod.containers) == 0 {
-		return false, ""
+// state tells whether, and since when, every container of the pod runs and, where it has probes, is ready; if not, why.
+func (p *prober) state(pod podInfo) (readiness, string) {
+	if pod.infra.state != "running" || len(pod.containers) == 0 || pod.status == "Created" {
+		return readiness{}, ""
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	r := readiness{ok: true}
 	for _, c := range pod.containers {
 		if c.state != "running" {
-			return false, ""
+			return readiness{}, ""
 		}
-		w, watched := p.watches[c.id]
-		if !watched {
-			continue
+		since, watched := c.started, p.watches[c.id]
+		if watched != nil {
+			if !watched.started.Equal(c.started) || watched.restarts != c.restarts {
+				return readiness{}, "not probed yet"
+			}
+			ready, ws, message := watched.result()
+			if !ready {
+				return readiness{}, message
+			}
+			since = ws
 		}
-		if !w.started.Equal(c.started) || w.restarts != c.restarts {
-			return false, "not probed yet"
-		}
-		w.mu.Lock()
-		ready, message := w.ready, w.message
-		w.mu.Unlock()
-		if !ready {
-			return false, message
+		if since.After(r.since) {
+			r.since = since
 		}
 	}
-	return true, ""
+	return r, ""
 }
 
-// anyAddress is the pod's address on the first of its networks by name: the host reaches them all.
+func (w *watch) result() (ready bool, since time.Time, message string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ready, w.since, w.message
+}
+
+// anyAddress is one that the node reaches: on a network with a way out if there is one, where the node has had an address
+// from the start, else on the first by name.
 func anyAddress(byNet map[string]endpoint) netip.Addr {
+	var found netip.Addr
 	for _, name := range slices.Sorted(maps.Keys(byNet)) {
-		return byNet[name].addr
+		if e := byNet[name]; e.routed {
+			return e.addr
+		} else if !found.IsValid() {
+			found = e.addr
+		}
 	}
-	return netip.Addr{}
+	return found
 }

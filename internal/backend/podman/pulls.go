@@ -36,17 +36,17 @@ func newPulls(e engine, changed func(manifests.Owner)) *pulls {
 	return &pulls{engine: e, changed: changed, status: map[string]*pull{}}
 }
 
-// ensure tells whether the image can be used now, and starts a pull when it can't and the policy allows one.
-func (p *pulls) ensure(ctx context.Context, owner manifests.Owner, image wantedImage) (bool, error) {
-	there, err := p.engine.imageExists(ctx, image.ref)
+// ensure returns the ID of the image if it can be used now, and starts a pull when it can't and the policy allows one.
+func (p *pulls) ensure(ctx context.Context, owner manifests.Owner, image wantedImage) (string, error) {
+	id, err := p.engine.imageID(ctx, image.ref)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if there {
+	if id != "" {
 		delete(p.status, image.ref)
-		return true, nil
+		return id, nil
 	}
 	s := p.status[image.ref]
 	if s == nil {
@@ -68,7 +68,7 @@ func (p *pulls) ensure(ctx context.Context, owner manifests.Owner, image wantedI
 		wait := time.Until(s.until)
 		time.AfterFunc(wait, func() { p.changed(owner) })
 	}
-	return false, nil
+	return "", nil
 }
 
 func (p *pulls) pull(ref string) {

@@ -3,8 +3,10 @@ package podman
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/manifests"
@@ -12,59 +14,69 @@ import (
 
 // knowledge is what a judgement needs beside what is wanted and seen.
 type knowledge struct {
-	failures map[string]error
-	images   map[string]problem
+	failures map[string]failure
+	pulls    map[string]problem
 	// message says of a pod why it is not ready.
 	message func(podInfo) string
-	// addresses of a pod by the networks' names in the specification.
-	addresses func(podInfo) map[string]string
-	// served says of a workload whether it was ready before.
-	served func(manifests.Ref) bool
+	// details of a container, by ID.
+	details func(id string) containerDetails
+	// node is what the node agent was told, and could not make true.
+	node told
+	// said has, by pod name, what a program said of the configuration that it refused.
+	said     map[string]rejectedError
+	served   map[manifests.Ref]bool
+	progress map[manifests.Ref]progress
 }
 
-// report judges what was seen, and remembers which workloads serve.
-func (b *Backend) report(w wanted, s seen) backend.Observation {
-	for _, p := range s.pods {
-		s.ready[p.id] = b.prober.ready(p)
+// progress of a roll-out: what it looked like when that changed last, and when that was.
+type progress struct {
+	form  string
+	since time.Time
+}
+
+// report judges what was seen, and remembers which workloads serve and how roll-outs go on.
+func (b *Backend) report(w *wanted, s *seen, told told) backend.Observation {
+	b.readiness(s)
+	m := b.memoryOf(w.owner)
+	k := knowledge{
+		failures: b.tasks.failures(), pulls: b.images.problems(), node: told,
+		message: func(p podInfo) string { _, text := b.prober.state(p); return text },
+		details: func(id string) containerDetails { return b.detailsOf(w.owner, id) },
+		said:    map[string]rejectedError{}, served: map[manifests.Ref]bool{}, progress: map[manifests.Ref]progress{},
 	}
-	short := map[string]string{}
-	for _, n := range w.networks {
-		short[n.name] = n.short
-	}
-	key := func(r manifests.Ref) string { return w.owner.String() + "/" + r.String() }
-	o := judge(w, s, knowledge{
-		failures: b.tasks.failures(),
-		images:   b.images.problems(),
-		message:  func(p podInfo) string { _, m := b.prober.state(p); return m },
-		addresses: func(p podInfo) map[string]string {
-			out := map[string]string{}
-			for name, e := range b.endpointsOf(p) {
-				out[short[name]] = e.addr.String()
-			}
-			return out
-		},
-		served: func(r manifests.Ref) bool { return b.wasServing(key(r)) },
-	})
+	b.mu.Lock()
+	maps.Copy(k.said, m.rejected)
+	maps.Copy(k.served, m.served)
+	k.progress = advance(m.progress, w, s)
+	m.progress = k.progress
+	b.mu.Unlock()
+	o := judge(*w, *s, k)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, state := range o.Objects {
-		b.noteServing(key(state.Ref), state.Phase == backend.Ready || state.Phase == backend.NotReady)
+		m.served[state.Ref] = state.Phase == backend.Ready || state.Phase == backend.NotReady
 	}
 	return o
 }
 
-func (b *Backend) wasServing(key string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.served[key]
-}
-
-func (b *Backend) noteServing(key string, serves bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if serves {
-		b.served[key] = true
-	} else {
-		delete(b.served, key)
+// advance notes which roll-outs have moved since the last pass.
+func advance(before map[manifests.Ref]progress, w *wanted, s *seen) map[manifests.Ref]progress {
+	after := map[manifests.Ref]progress{}
+	p := planner{wanted: *w, seen: *s}
+	for i := range w.workloads {
+		workload := &w.workloads[i]
+		if workload.broken != nil || workload.job != nil {
+			continue
+		}
+		c := p.crew(workload)
+		form := fmt.Sprintf("%s %d %d/%d %d", workload.pod.hash, workload.replicas, available(c.fresh), len(c.fresh), len(c.old))
+		now := progress{form: form, since: s.now}
+		if old, ok := before[workload.ref]; ok && old.form == form {
+			now.since = old.since
+		}
+		after[workload.ref] = now
 	}
+	return after
 }
 
 // judge says what is there in the words of the seam. It is pure.
@@ -83,8 +95,8 @@ func judge(w wanted, s seen, k knowledge) backend.Observation {
 		for _, ref := range w.passive {
 			j.add(backend.State{Ref: ref, Phase: backend.Ready})
 		}
-		for _, workload := range w.workloads {
-			j.add(j.workload(workload))
+		for i := range w.workloads {
+			j.add(j.workload(&w.workloads[i]))
 		}
 	}
 	j.leftovers()
@@ -102,7 +114,7 @@ func (j *judgement) add(s backend.State) { j.objects = append(j.objects, s) }
 
 func (j *judgement) network(n wantedNetwork) backend.State {
 	state := backend.State{Ref: n.ref, Phase: backend.Pending, Reason: backend.ReasonCreating}
-	if err := j.failures[n.name]; err != nil {
+	if err := j.failures[n.name].err; err != nil {
 		state.Phase, state.Reason, state.Message = backend.Failed, classify(err), err.Error()
 	}
 	i := slices.IndexFunc(j.seen.networks, func(s networkInfo) bool { return s.name == n.name })
@@ -113,6 +125,10 @@ func (j *judgement) network(n wantedNetwork) backend.State {
 	if there.subnet != n.subnet || there.internal != n.internal {
 		return backend.State{Ref: n.ref, Phase: backend.Failed, Reason: backend.ReasonImmutable,
 			Message: fmt.Sprintf("network %s is there with subnet %s, internal %t; wanted are %s, %t: a network can't be changed, only made anew under another name", n.name, there.subnet, there.internal, n.subnet, n.internal)}
+	}
+	if there.dns {
+		return backend.State{Ref: n.ref, Phase: backend.Failed, Reason: backend.ReasonImmutable,
+			Message: fmt.Sprintf("network %s was made by an older mockup, with Podman's own name server: `mockup down`, then `mockup up` makes it anew", n.name)}
 	}
 	return backend.State{Ref: n.ref, Phase: backend.Ready}
 }
@@ -128,7 +144,7 @@ func (j *judgement) claim(c wantedClaim) backend.State {
 	if slices.ContainsFunc(j.volumes, func(v volumeInfo) bool { return v.name == c.volume }) {
 		return backend.State{Ref: c.ref, Phase: backend.Ready, Message: "volume " + c.volume}
 	}
-	if err := j.failures[c.volume]; err != nil {
+	if err := j.failures[c.volume].err; err != nil {
 		return backend.State{Ref: c.ref, Phase: backend.Failed, Reason: classify(err), Message: err.Error()}
 	}
 	return backend.State{Ref: c.ref, Phase: backend.Pending, Reason: backend.ReasonCreating}
@@ -142,41 +158,53 @@ func (j *judgement) service(s wantedService) backend.State {
 	return backend.State{Ref: s.ref, Phase: backend.Ready}
 }
 
-// workload gathers the state of its pods; the first pod that is not ready gives the reason.
-func (j *judgement) workload(w wantedWorkload) backend.State {
+// workload gathers the state of its pods.
+func (j *judgement) workload(w *wantedWorkload) backend.State {
+	state := backend.State{Ref: w.ref, Desired: int32(w.replicas)}
 	if w.broken != nil {
-		return backend.State{Ref: w.ref, Phase: backend.Failed, Reason: backend.ReasonMissing, Message: w.broken.Error()}
+		state.Phase, state.Reason, state.Message = backend.Failed, backend.ReasonMissing, w.broken.Error()
+		return state
 	}
-	state := backend.State{Ref: w.ref, Phase: backend.Ready, Desired: int32(len(w.pods))}
-	for _, want := range w.pods {
-		phase, reason, message := j.pod(w, want, &state)
-		if phase == backend.Succeeded {
-			state.Phase = phase
-		} else if phase == backend.Ready {
-			state.Ready++
-		} else if state.Phase == backend.Ready || phase == backend.Failed && state.Phase != backend.Failed {
-			state.Phase, state.Reason, state.Message = phase, reason, message
+	if w.job != nil {
+		return j.job(w, state)
+	}
+	p := planner{wanted: j.wanted, seen: j.seen}
+	c := p.crew(w)
+	state.Updated = int32(len(c.fresh))
+	for _, m := range slices.Concat(c.fresh, c.old) {
+		if m.pod.id != "" {
+			j.count(w, m, &state)
 		}
 	}
-	if state.Phase == backend.Progressing && j.served(w.ref) {
-		state.Phase = backend.NotReady
+	settled := len(c.fresh) == w.replicas && len(c.old) == 0
+	phase, reason, message := j.trouble(w, c)
+	switch {
+	case phase == backend.Failed:
+	case settled && phase == backend.Ready && int(state.Ready) == w.replicas:
+		phase, reason, message = backend.Ready, "", ""
+	case j.overdue(w):
+		phase, reason, message = backend.Failed, backend.ReasonDeadline, fmt.Sprintf("no progress within %s: %s", w.rollout.deadline, message)
+	case !settled && len(c.old) > 0:
+		phase, reason = backend.Progressing, backend.ReasonRollingOut
+		message = fmt.Sprintf("%d of %d pods are new and ready: %s", available(c.fresh), w.replicas, message)
+	case phase == backend.Progressing && reason != backend.ReasonRollingOut && j.served[w.ref]:
+		phase = backend.NotReady
 	}
-	return state
+	state.Phase, state.Reason, state.Message = phase, reason, strings.TrimSuffix(message, ": ")
+	return j.refused(w, c, state)
 }
 
-// pod judges one pod and adds what it shows of it to the state of its workload.
-func (j *judgement) pod(w wantedWorkload, want wantedPod, state *backend.State) (backend.Phase, string, string) {
-	i := slices.IndexFunc(j.pods, func(p podInfo) bool { return p.name == want.name })
-	err := j.failures[want.name]
-	if i < 0 {
-		return j.absent(want, err)
+// count adds what a pod shows to the state of its workload.
+func (j *judgement) count(w *wantedWorkload, m member, state *backend.State) {
+	pod := m.pod
+	ready := m.ready && j.node.failures[pod.name] == ""
+	if ready {
+		state.Ready++
 	}
-	pod := j.pods[i]
-	answers := j.ready[pod.id]
-	ready := answers && want.named(j.endpoints[pod.id])
 	state.Pods = append(state.Pods, backend.Pod{Name: pod.name, Ready: ready, Addresses: j.addresses(pod)})
 	for _, c := range pod.containers {
-		state.Restarts += c.restarts
+		l := j.lives[c.id]
+		state.Restarts += max(c.restarts, int32(l.crashes))
 		if manifestName(pod.name, c.name) == w.main {
 			state.Image = c.image
 			if c.stopped() {
@@ -185,49 +213,154 @@ func (j *judgement) pod(w wantedWorkload, want wantedPod, state *backend.State) 
 			}
 		}
 	}
-	switch {
-	case pod.labels[labelHash] != want.hash:
-		phase, reason, message := j.absent(want, err)
-		if phase == backend.Pending {
-			phase, reason = backend.Progressing, "Updating"
+}
+
+// addresses of a pod by the networks' names in the specification: its fixed one where it has one.
+func (j *judgement) addresses(pod podInfo) map[string]string {
+	out := map[string]string{}
+	for _, n := range j.wanted.networks {
+		if e, on := j.net[pod.id].byNet[n.name]; on {
+			out[n.short] = e.addr.String()
 		}
-		return phase, reason, message
-	case err != nil:
-		return backend.Failed, classify(err), err.Error()
-	case w.once:
-		return jobPhase(w, state.ExitCode)
-	case ready:
+		if fixed, bears := j.node.fixed[pod.name][n.name]; bears {
+			out[n.short] = fixed.String()
+		}
+	}
+	return out
+}
+
+// trouble is the state of the new pod that is furthest from being ready.
+func (j *judgement) trouble(w *wantedWorkload, c crew) (phase backend.Phase, reason, message string) {
+	phase = backend.Ready
+	worse := func(p backend.Phase, r, m string) {
+		if p != backend.Ready && (phase == backend.Ready || p == backend.Failed && phase != backend.Failed) {
+			phase, reason, message = p, r, m
+		}
+	}
+	for _, m := range c.fresh {
+		worse(j.member(w, m))
+	}
+	if len(c.fresh) < w.replicas {
+		worse(j.absent(w))
+	}
+	for _, m := range c.old {
+		if f, failed := j.failures[m.name]; failed {
+			worse(backend.Failed, classify(f.err), f.err.Error())
+		}
+	}
+	return phase, reason, message
+}
+
+// member judges one pod that is as wanted.
+func (j *judgement) member(w *wantedWorkload, m member) (backend.Phase, string, string) {
+	f, failed := j.failures[m.name]
+	switch {
+	case m.pod.id == "":
+		return backend.Pending, backend.ReasonCreating, "the pod is being created"
+	case failed && !m.ready:
+		return backend.Failed, classify(f.err), f.err.Error()
+	case j.node.failures[m.name] != "":
+		return backend.Progressing, backend.ReasonStarting, "the pod has no names yet: " + j.node.failures[m.name]
+	case m.available && j.reloading(w, m):
+		return backend.Progressing, backend.ReasonRollingOut, "its changed configuration is being tried out and reloaded"
+	case m.available:
 		return backend.Ready, "", ""
-	case state.ExitCode != nil && *state.ExitCode != 0:
-		return backend.Progressing, backend.ReasonExited, fmt.Sprintf("container %s ended with exit code %d", w.main, *state.ExitCode)
+	case m.ready && m.pod.labels[labelHash] == w.pod.hash:
+		return backend.Progressing, backend.ReasonStarting, fmt.Sprintf("the pod has not been ready for %s yet", w.rollout.minReady)
 	}
-	if answers {
-		return backend.Progressing, backend.ReasonStarting, "the pod is ready and being given its Service names"
+	for _, c := range m.pod.containers {
+		if phase, reason, message := j.ended(m.pod, c); phase != "" {
+			return phase, reason, message
+		}
 	}
-	if message := j.message(pod); message != "" {
+	if message := j.message(m.pod); message != "" {
 		return backend.Progressing, backend.ReasonUnready, message
 	}
 	return backend.Progressing, backend.ReasonStarting, "the pod is starting"
 }
 
-// jobPhase is that of a pod that runs once.
-func jobPhase(w wantedWorkload, exitCode *int32) (backend.Phase, string, string) {
-	switch {
-	case exitCode == nil:
-		return backend.Progressing, "Running", "the Job is running"
-	case *exitCode == 0:
-		return backend.Succeeded, "", ""
+// reloading tells whether the program of a pod has yet to take up changed configuration.
+func (j *judgement) reloading(w *wantedWorkload, m member) bool {
+	p, want := planner{wanted: j.wanted, seen: j.seen}, w.named(m.name)
+	return p.stale(&want, m.pod)
+}
+
+// ended judges a container that has ended, or has often lately.
+func (j *judgement) ended(pod podInfo, c containerInfo) (backend.Phase, string, string) {
+	l := j.lives[c.id]
+	name := manifestName(pod.name, c.name)
+	why := fmt.Sprintf("container %s ended with exit code %d", name, c.exitCode)
+	reason := backend.ReasonExited
+	if j.details(c.id).oomKilled {
+		why, reason = fmt.Sprintf("container %s was killed: it needed more memory than its limit", name), backend.ReasonOOMKilled
 	}
-	return backend.Failed, backend.ReasonExited, fmt.Sprintf("container %s ended with exit code %d", w.main, *exitCode)
+	switch {
+	case l.crashes >= 2 && c.stopped():
+		return backend.Failed, backend.ReasonCrashLoop, fmt.Sprintf("%s, %d times in a row; it is started again every %s", why, l.crashes, l.wait())
+	case c.stopped() && (c.exitCode != 0 || l.crashes > 0):
+		return backend.Progressing, reason, why
+	}
+	return "", "", ""
+}
+
+// overdue tells whether a roll-out has made no progress for longer than it may.
+func (j *judgement) overdue(w *wantedWorkload) bool {
+	p, ok := j.progress[w.ref]
+	return ok && w.rollout.deadline > 0 && j.now.Sub(p.since) >= w.rollout.deadline && !j.served[w.ref]
+}
+
+// refused says that a program did not take its changed configuration, and runs on with what it had.
+func (j *judgement) refused(w *wantedWorkload, c crew, state backend.State) backend.State {
+	if w.pod.reload == nil {
+		return state
+	}
+	for _, m := range slices.Concat(c.fresh, c.old) {
+		if r, ok := j.said[m.name]; ok && r.digest == w.pod.reload.digest {
+			state.Phase, state.Reason, state.Message = backend.Failed, backend.ReasonReload, r.Error()
+		}
+	}
+	return state
+}
+
+// job judges a Job by its result, or by the try that runs.
+func (j *judgement) job(w *wantedWorkload, state backend.State) backend.State {
+	state.Phase, state.Reason, state.Message = backend.Pending, backend.ReasonCreating, "the pod is being created"
+	p := planner{wanted: j.wanted, seen: j.seen}
+	tries := p.tries(w)
+	for _, t := range tries {
+		state.Pods = append(state.Pods, backend.Pod{Name: t.name, Addresses: j.addresses(t)})
+	}
+	if r, ended := j.result(w.ref); ended {
+		state.Phase, state.Reason, state.Message, state.ExitCode = backend.Failed, r.Reason, r.Message, r.ExitCode
+		if r.Succeeded {
+			state.Phase = backend.Succeeded
+		}
+		return state
+	}
+	if phase, reason, message := j.absent(w); phase == backend.Failed && len(tries) == 0 {
+		state.Phase, state.Reason, state.Message = phase, reason, message
+	}
+	if len(tries) == 0 {
+		return state
+	}
+	last := tries[len(tries)-1]
+	state.Phase, state.Reason, state.Message = backend.Progressing, "Running", "the Job is running"
+	if last.ended() && last.exitCode() != 0 {
+		code := last.exitCode()
+		state.ExitCode, state.Reason = &code, backend.ReasonExited
+		state.Message = fmt.Sprintf("try %d of %d ended with exit code %d; it is tried again", len(tries), w.job.backoffLimit+1, code)
+	}
+	return state
 }
 
 // absent says why a pod is not there as wanted yet.
-func (j *judgement) absent(want wantedPod, err error) (backend.Phase, string, string) {
-	if err != nil {
-		return backend.Failed, classify(err), err.Error()
+func (j *judgement) absent(w *wantedWorkload) (backend.Phase, string, string) {
+	p := planner{wanted: j.wanted, seen: j.seen}
+	if f, failed := j.failures[p.freeName(w)]; failed && f.hash == w.pod.hash {
+		return backend.Failed, classify(f.err), f.err.Error()
 	}
-	for _, image := range want.images {
-		if p, ok := j.knowledge.images[image.ref]; ok {
+	for _, image := range w.pod.images {
+		if p, ok := j.pulls[image.ref]; ok {
 			if p.reason == backend.ReasonImagePull {
 				return backend.Failed, p.reason, p.message
 			}
@@ -240,14 +373,13 @@ func (j *judgement) absent(want wantedPod, err error) (backend.Phase, string, st
 // leftovers reports what is live and not wanted: on its way out, or retained.
 func (j *judgement) leftovers() {
 	p := planner{wanted: j.wanted, seen: j.seen}
-	keep := p.keep()
 	for _, pod := range j.pods {
-		if !keep[pod.name] {
+		if !p.keeps(pod) && pod.labels[labelPurpose] == "" {
 			j.leaving(pod)
 		}
 	}
 	for _, n := range j.seen.networks {
-		if !keep[n.name] {
+		if !p.keepsNetwork(n.name) {
 			j.add(backend.State{Ref: manifests.Ref{Kind: "NetworkPolicy", Name: n.labels[labelNetwork]}, Phase: backend.Terminating})
 		}
 	}
@@ -257,7 +389,7 @@ func (j *judgement) leftovers() {
 			continue
 		}
 		ref := manifests.Ref{Kind: "PersistentVolumeClaim", Name: claim}
-		if p.disposable(v, keep, false) {
+		if p.disposable(v, false) {
 			j.add(backend.State{Ref: ref, Phase: backend.Terminating})
 		} else {
 			j.add(backend.State{Ref: ref, Phase: backend.Ready, Reason: backend.ReasonRetained, Message: "volume " + v.name + " is retained"})
@@ -272,7 +404,7 @@ func (j *judgement) leaving(pod podInfo) {
 		return
 	}
 	state := backend.State{Ref: ref, Phase: backend.Terminating}
-	if err := j.failures[pod.name]; err != nil {
+	if err := j.failures[pod.name].err; err != nil {
 		state.Message = err.Error()
 	}
 	j.add(state)

@@ -2,6 +2,7 @@ package podman
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -15,9 +16,12 @@ const (
 	maxBackOff   = time.Minute
 )
 
-// parallel is how many tasks run at once: four plays side by side take half the time of one after another, eight gain
-// nothing more.
-const parallel = 4
+// parallel is how many tasks work at once: four plays side by side take half the time of one after another, eight gain
+// nothing more. One that takes longer than longTask waits for something, a hook or an init container, and makes way.
+const (
+	parallel = 4
+	longTask = 5 * time.Second
+)
 
 // taskTimeout is far beyond the longest termination grace; it only keeps a hanging call from holding a pod for ever.
 const taskTimeout = 90 * time.Minute
@@ -28,48 +32,57 @@ type tasks struct {
 	slots   chan struct{}
 
 	mu      sync.Mutex
-	running map[string]bool
+	running map[string]work
 	failed  map[string]failure
 }
 
 // failure of the last try on an object.
 type failure struct {
-	err   error
+	err error
+	// hash is the form in which it failed.
+	hash  string
 	until time.Time
 	count int
 }
 
 func newTasks(changed func(manifests.Owner)) *tasks {
-	return &tasks{changed: changed, slots: make(chan struct{}, parallel), running: map[string]bool{}, failed: map[string]failure{}}
+	return &tasks{changed: changed, slots: make(chan struct{}, parallel), running: map[string]work{}, failed: map[string]failure{}}
 }
 
 // start runs body for the named pod unless a task of it runs.
-func (t *tasks) start(owner manifests.Owner, name string, body func(context.Context) error) {
+func (t *tasks) start(owner manifests.Owner, name string, w work, body func(context.Context) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running[name] {
+	if _, runs := t.running[name]; runs {
 		return
 	}
-	t.running[name] = true
+	t.running[name] = w
 	go func() {
-		t.slots <- struct{}{}
-		ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
-		err := body(ctx)
-		cancel()
-		<-t.slots
-		t.end(name, err)
+		err := t.inSlot(body)
+		t.end(name, w, err)
 		t.changed(owner)
-		if err != nil {
-			time.AfterFunc(t.wait(name), func() { t.changed(owner) })
-		}
 	}()
 }
 
-func (t *tasks) end(name string, err error) {
-	if err == nil {
+// inSlot runs body when there is a slot, which it gives back early when it takes long.
+func (t *tasks) inSlot(body func(context.Context) error) error {
+	t.slots <- struct{}{}
+	release := sync.OnceFunc(func() { <-t.slots })
+	timer := time.AfterFunc(longTask, release)
+	defer func() { timer.Stop(); release() }()
+	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
+	defer cancel()
+	return body(ctx)
+}
+
+func (t *tasks) end(name string, w work, err error) {
+	var rejected *rejectedError
+	switch {
+	case err == nil:
 		t.clear(name)
-	} else {
-		t.fail(name, err)
+	case errors.As(err, &rejected): // not tried again: see rejectedError
+	default:
+		t.fail(name, w.hash, err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,11 +90,14 @@ func (t *tasks) end(name string, err error) {
 }
 
 // fail notes a failure and holds the object back.
-func (t *tasks) fail(name string, err error) {
+func (t *tasks) fail(name, hash string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	count := t.failed[name].count
-	t.failed[name] = failure{err: err, until: time.Now().Add(backOff(count)), count: count + 1}
+	if t.failed[name].hash != hash {
+		count = 0
+	}
+	t.failed[name] = failure{err: err, hash: hash, until: time.Now().Add(backOff(count)), count: count + 1}
 }
 
 // clear forgets the failures of an object.
@@ -95,34 +111,24 @@ func backOff(failures int) time.Duration {
 	return min(firstBackOff<<min(failures, 10), maxBackOff)
 }
 
-func (t *tasks) wait(name string) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return time.Until(t.failed[name].until)
-}
-
-func (t *tasks) busy() map[string]bool {
+func (t *tasks) busy() map[string]work {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.running)
 }
 
-func (t *tasks) failures() map[string]error {
+func (t *tasks) failures() map[string]failure {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := map[string]error{}
-	for name, f := range t.failed {
-		out[name] = f.err
-	}
-	return out
+	return maps.Clone(t.failed)
 }
 
-func (t *tasks) held() map[string]time.Time {
+func (t *tasks) held() map[string]hold {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := map[string]time.Time{}
+	out := map[string]hold{}
 	for name, f := range t.failed {
-		out[name] = f.until
+		out[name] = hold{until: f.until, hash: f.hash}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package podman
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // wanted is a set in Podman's terms: what should be there, and what of the manifests has no meaning here.
 type wanted struct {
 	owner     manifests.Owner
+	policies  *policies
 	remove    bool
 	networks  []wantedNetwork
 	claims    []wantedClaim
@@ -54,22 +56,26 @@ type wantedService struct {
 }
 
 type wantedWorkload struct {
-	ref  manifests.Ref
-	pods []wantedPod
-	// recreate allows all pods to be down at once.
-	recreate bool
+	ref      manifests.Ref
+	replicas int
+	rollout  rollout
+	// pod is what each of its pods is but for the name, and what is named after it; named makes one.
+	pod   wantedPod
+	named func(name string) wantedPod
 	// main is the name of the container whose state and image are the workload's.
 	main string
-	// once marks a Job: its pod ends.
-	once bool
+	// job is set for a Job, whose pod ends.
+	job *wantedJob
 	// broken says why the workload can't be played; what runs of it stays.
 	broken error
 }
 
 type wantedPod struct {
-	name    string
+	name string
+	// hash is the digest of all that its pods depend on, but for what a running one can take up.
 	hash    string
 	request playRequest
+	labels  map[string]string
 	// services lead to the pod by their names.
 	services []string
 	images   []wantedImage
@@ -77,18 +83,27 @@ type wantedPod struct {
 	volumes []volumeInfo
 	// claims are the Podman volumes of claims that must be there first.
 	claims []string
-	// attachments are the networks it joins, aliases the names it bears there.
+	// attachments are the networks it joins.
 	attachments []attachment
-	aliases     []string
+	containers  map[string]wantedContainer
 	probes      map[string]probes
-	grace       time.Duration
+	// initial containers run before the others and are gone when they have ended.
+	initial map[string]bool
+	ports   []corev1.ContainerPort
+	grace   time.Duration
+	reload  *reload
 }
 
-// attachment of a pod to a network, with its fixed address there or none.
+// wantedContainer is what the backend does for a container beside playing it.
+type wantedContainer struct {
+	// memory limit in bytes; 0 for none.
+	memory int64
+}
+
+// attachment of a pod to a network, with the fixed address there that it bears beside its own, or none.
 type attachment struct {
 	network string
-	addr    netip.Addr
-	mac     string
+	fixed   netip.Addr
 }
 
 type wantedImage struct {
@@ -97,7 +112,11 @@ type wantedImage struct {
 }
 
 // probes of one container.
-type probes struct{ startup, readiness, liveness *corev1.Probe }
+type probes struct {
+	Startup   *corev1.Probe `json:"startup,omitempty"`
+	Readiness *corev1.Probe `json:"readiness,omitempty"`
+	Liveness  *corev1.Probe `json:"liveness,omitempty"`
+}
 
 // translator gathers what a set's objects say about each other.
 type translator struct {
@@ -106,13 +125,15 @@ type translator struct {
 	configMaps map[string]*corev1.ConfigMap
 	secrets    map[string]*corev1.Secret
 	claims     map[string]string
+	// shared claims may be written to by many pods.
+	shared map[string]bool
 }
 
 // translate is pure. A workload that refers to what is not in the set comes out as broken; the others are not its hostages.
 func translate(set manifests.Set) (wanted, error) {
 	t := &translator{
 		set: set, out: wanted{owner: set.Owner, remove: set.Remove},
-		configMaps: map[string]*corev1.ConfigMap{}, secrets: map[string]*corev1.Secret{}, claims: map[string]string{},
+		configMaps: map[string]*corev1.ConfigMap{}, secrets: map[string]*corev1.Secret{}, claims: map[string]string{}, shared: map[string]bool{},
 	}
 	for _, cm := range set.ConfigMaps {
 		t.configMaps[cm.Name] = cm
@@ -121,6 +142,7 @@ func translate(set manifests.Set) (wanted, error) {
 		t.secrets[s.Name] = s
 	}
 	for _, o := range set.Objects {
+		t.out.refused = append(t.out.refused, unsupported(o)...)
 		if err := t.collect(o); err != nil {
 			return wanted{}, err
 		}
@@ -128,10 +150,12 @@ func translate(set manifests.Set) (wanted, error) {
 	if set.Remove {
 		return t.out, nil
 	}
+	var err error
+	if t.out.policies, err = newPolicies(set.Objects); err != nil {
+		return wanted{}, err
+	}
 	for _, o := range set.Objects {
-		if err := t.workload(o); err != nil {
-			return wanted{}, err
-		}
+		t.workload(o)
 	}
 	return t.out, nil
 }
@@ -155,9 +179,6 @@ func (t *translator) collect(o manifests.Object) error {
 		t.claim(ref, o)
 	case *networkingv1.NetworkPolicy:
 		return t.network(ref, o)
-	case *appsv1.Deployment, *appsv1.DaemonSet, *batchv1.Job:
-	default:
-		t.refuse(ref, "", "Podman has nothing that corresponds to this kind")
 	}
 	return nil
 }
@@ -174,22 +195,17 @@ func (t *translator) claim(ref manifests.Ref, o *corev1.PersistentVolumeClaim) {
 		c.labels = ownerLabels(t.set.Owner)
 		c.labels[labelClaim] = o.Name
 		c.labels[manifests.LabelReclaim] = o.Labels[manifests.LabelReclaim]
-		t.refuse(ref, "spec.resources.requests.storage", "a Podman volume has no size limit: the size is not enforced")
 	}
 	t.claims[o.Name] = c.volume
+	t.shared[o.Name] = slices.Contains(o.Spec.AccessModes, corev1.ReadWriteMany)
 	t.out.claims = append(t.out.claims, c)
 }
 
-// network takes a policy with a subnet for a network. Its rules say that the pods of a network reach each other and
-// nothing else inside the stack, which is what an isolated bridge does.
+// network takes a policy with a subnet for a network, too; as a policy it is enforced like any other.
 func (t *translator) network(ref manifests.Ref, o *networkingv1.NetworkPolicy) error {
 	text, ok := o.Annotations[manifests.AnnotationSubnet]
 	if !ok {
-		if opensOnly(o) {
-			t.out.passive = append(t.out.passive, ref) // host ports are open on Podman
-		} else {
-			t.refuse(ref, "spec", "only policies that describe a network of the stack are enforced on Podman")
-		}
+		t.out.passive = append(t.out.passive, ref)
 		return nil
 	}
 	subnet, err := netip.ParsePrefix(text)
@@ -207,16 +223,6 @@ func (t *translator) network(ref manifests.Ref, o *networkingv1.NetworkPolicy) e
 	return nil
 }
 
-// opensOnly tells whether a policy does nothing but let everyone in.
-func opensOnly(o *networkingv1.NetworkPolicy) bool {
-	for _, rule := range o.Spec.Ingress {
-		if len(rule.From) > 0 {
-			return false
-		}
-	}
-	return len(o.Spec.Egress) == 0 && len(o.Spec.Ingress) > 0
-}
-
 func shortNetworkName(o *networkingv1.NetworkPolicy) string {
 	for key := range o.Spec.PodSelector.MatchLabels {
 		if name, ok := strings.CutPrefix(key, manifests.LabelNetworkPrefix); ok {
@@ -226,40 +232,39 @@ func shortNetworkName(o *networkingv1.NetworkPolicy) string {
 	return o.Name
 }
 
-func (t *translator) workload(o manifests.Object) error {
-	ref := manifests.RefOf(o)
-	w := wantedWorkload{ref: ref}
+// workload takes in what runs as pods.
+func (t *translator) workload(o manifests.Object) {
+	w := wantedWorkload{ref: manifests.RefOf(o), replicas: 1}
 	var template corev1.PodTemplateSpec
-	replicas := 1
 	switch o := o.(type) {
 	case *appsv1.Deployment:
 		template = o.Spec.Template
 		if o.Spec.Replicas != nil {
-			replicas = int(*o.Spec.Replicas)
+			w.replicas = int(*o.Spec.Replicas)
 		}
-		w.recreate = o.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType
-		if !w.recreate && replicas == 1 {
-			t.refuse(ref, "spec.strategy", "the single pod is replaced in place: a change interrupts it for about a second")
-		}
+		w.rollout = deploymentRollout(&o.Spec, w.replicas)
 	case *appsv1.DaemonSet:
-		template = o.Spec.Template
+		template, w.rollout = o.Spec.Template, daemonSetRollout(&o.Spec)
 	case *batchv1.Job:
-		template, w.once = o.Spec.Template, true
+		template, w.job = o.Spec.Template, jobOf(o)
 	default:
-		return nil
+		return
 	}
 	w.main = template.Spec.Containers[0].Name
-	for n := range replicas {
-		pod, err := t.pod(ref, podName(t.set.Owner.Namespace, o.GetName(), n), template)
-		if err != nil {
-			w.broken, w.pods = err, nil
-			break
-		}
-		w.pods = append(w.pods, pod)
+	if why := single(&template.Spec, t.shared); why != "" && w.rollout.recreate {
+		w.rollout.why = why
+	} else if why != "" && w.job == nil {
+		w.rollout.recreate, w.rollout.why = true, why
+		t.refuse(w.ref, w.rollout.path, why+": it is replaced as with Recreate, which interrupts it for about a second")
 	}
-	t.refusePodFields(ref, &template.Spec)
+	first := podName(t.set.Owner.Namespace, o.GetName(), 0)
+	if w.pod, w.broken = t.pod(w.ref, first, template); w.broken == nil {
+		w.named = func(name string) wantedPod {
+			pod, _ := t.pod(w.ref, name, template) // which has just been made under another name
+			return pod
+		}
+	}
 	t.out.workloads = append(t.out.workloads, w)
-	return nil
 }
 
 // serviceSelector selects nothing when the Service has no selector.
@@ -270,15 +275,10 @@ func serviceSelector(s *corev1.Service) labels.Selector {
 	return labels.SelectorFromSet(s.Spec.Selector)
 }
 
-// attach finds the networks of a pod, and its addresses and names there.
+// attach finds the networks and Services of a pod.
 func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) error {
 	podLabels := labels.Set(template.Labels)
-	for _, s := range t.out.services {
-		if s.selector.Matches(podLabels) {
-			p.services = append(p.services, s.ref.Name)
-			p.aliases = append(p.aliases, serviceAliases(s.ref.Name, t.set.Owner.Namespace)...)
-		}
-	}
+	p.services = t.out.servicesOf(template.Labels)
 	for _, n := range t.out.networks {
 		if !n.selector.Matches(podLabels) {
 			continue
@@ -286,25 +286,23 @@ func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) erro
 		a := attachment{network: n.name}
 		if ip := template.Annotations[manifests.AnnotationIPPrefix+n.short]; ip != "" {
 			var err error
-			if a.addr, err = netip.ParseAddr(ip); err != nil {
+			if a.fixed, err = netip.ParseAddr(ip); err != nil {
 				return fmt.Errorf("annotation %s: %w", manifests.AnnotationIPPrefix+n.short, err)
 			}
-			a.mac = hardwareAddress(a.addr)
 		}
 		p.attachments = append(p.attachments, a)
-		p.request.networks = append(p.request.networks, a.option(p.aliases))
+		p.request.networks = append(p.request.networks, n.name)
 	}
 	return nil
 }
 
-// option is the attachment in the notation of kube play, with the names that the pod bears there.
-func (a attachment) option(aliases []string) string {
-	var options []string
-	if a.addr.IsValid() {
-		options = append(options, "ip="+a.addr.String(), "mac="+a.mac)
+// servicesOf names the Services that select pods with these labels.
+func (w *wanted) servicesOf(podLabels map[string]string) []string {
+	var names []string
+	for _, s := range w.services {
+		if s.selector.Matches(labels.Set(podLabels)) {
+			names = append(names, s.ref.Name)
+		}
 	}
-	for _, alias := range aliases {
-		options = append(options, "alias="+alias)
-	}
-	return strings.TrimSuffix(a.network+":"+strings.Join(options, ","), ":")
+	return names
 }

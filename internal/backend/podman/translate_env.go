@@ -7,8 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/third_party/forked/golang/expansion"
-
-	"mockup.dev/mockup/manifests"
 )
 
 // environment resolves a container's variables to plain values, as a kubelet would: envFrom first, with its prefix, then
@@ -78,42 +76,4 @@ func (t *translator) envVar(e corev1.EnvVar, before map[string]string, v *podVol
 		return e, fmt.Errorf("there is no key %q", key)
 	}
 	return corev1.EnvVar{Name: e.Name, Value: string(b)}, nil
-}
-
-// refusePodFields reports what Podman does not do as written.
-func (t *translator) refusePodFields(ref manifests.Ref, spec *corev1.PodSpec) {
-	const path = "spec.template.spec."
-	for _, v := range spec.Volumes {
-		if v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
-			t.refuse(ref, path+"volumes["+v.Name+"].emptyDir.sizeLimit", "Podman does not enforce the size of an emptyDir")
-		}
-		if v.EmptyDir == nil && v.PersistentVolumeClaim == nil && v.ConfigMap == nil && v.Secret == nil && v.HostPath == nil {
-			t.refuse(ref, path+"volumes["+v.Name+"]", "this type of volume does not exist on Podman")
-		}
-	}
-	if len(spec.NodeSelector) > 0 {
-		t.refuse(ref, path+"nodeSelector", "there is one node only")
-	}
-	for _, c := range spec.InitContainers {
-		t.refuseContainerFields(ref, path+"initContainers["+c.Name+"].", c)
-	}
-	for _, c := range spec.Containers {
-		t.refuseContainerFields(ref, path+"containers["+c.Name+"].", c)
-	}
-}
-
-func (t *translator) refuseContainerFields(ref manifests.Ref, path string, c corev1.Container) {
-	for _, e := range c.Env {
-		if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-			t.refuse(ref, path+"env["+e.Name+"]", "its value is visible to those who may inspect the container: mount the Secret as a file instead")
-		}
-	}
-	for _, from := range c.EnvFrom {
-		if from.SecretRef != nil {
-			t.refuse(ref, path+"envFrom["+from.SecretRef.Name+"]", "its values are visible to those who may inspect the container: mount the Secret as a file instead")
-		}
-	}
-	if c.Lifecycle != nil && (c.Lifecycle.PreStop != nil || c.Lifecycle.PostStart != nil) {
-		t.refuse(ref, path+"lifecycle", "Podman runs no hooks")
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,12 +25,24 @@ type podVolumes struct {
 	// versions stand for the content of what the pod mounts or takes its environment from.
 	versions map[string]string
 	config   map[string]bool
+	// reloaded are the volumes whose content a running program takes up, keys their files, and loaded stands for that
+	// content.
+	reloaded []configVolume
+	keys     []string
+	loaded   map[string]string
+}
+
+// configVolume is a volume with the files of a ConfigMap or Secret.
+type configVolume struct {
+	name  string
+	files map[string][]byte
+	mode  int32
 }
 
 func (v *podVolumes) readOnly(volume string) bool { return v.config[volume] }
 
-func (v *podVolumes) translate(spec *corev1.PodSpec) error {
-	v.versions, v.config = map[string]string{}, map[string]bool{}
+func (v *podVolumes) translate(spec *corev1.PodSpec, reloadable func(name string) bool) error {
+	v.versions, v.config, v.loaded = map[string]string{}, map[string]bool{}, map[string]string{}
 	for i := range spec.Volumes {
 		vol := &spec.Volumes[i]
 		name := podVolumeName(v.pod.name, vol.Name)
@@ -45,17 +59,19 @@ func (v *podVolumes) translate(spec *corev1.PodSpec) error {
 			v.pod.claims = append(v.pod.claims, volume)
 			continue
 		case vol.ConfigMap != nil:
-			files, err := v.configMapFiles(vol.ConfigMap.Name, vol.ConfigMap.Items)
+			live := reloadable(vol.ConfigMap.Name)
+			files, err := v.into(live).configMapFiles(vol.ConfigMap.Name, vol.ConfigMap.Items)
 			if err != nil {
 				return fmt.Errorf("volume %s: %w", vol.Name, err)
 			}
-			v.addConfig(vol, name, files, vol.ConfigMap.DefaultMode)
+			v.addConfig(vol, name, files, vol.ConfigMap.DefaultMode, live)
 		case vol.Secret != nil:
-			files, err := v.secretFiles(vol.Secret.SecretName, vol.Secret.Items)
+			live := reloadable(vol.Secret.SecretName)
+			files, err := v.into(live).secretFiles(vol.Secret.SecretName, vol.Secret.Items)
 			if err != nil {
 				return fmt.Errorf("volume %s: %w", vol.Name, err)
 			}
-			v.addConfig(vol, name, files, vol.Secret.DefaultMode)
+			v.addConfig(vol, name, files, vol.Secret.DefaultMode, live)
 		default:
 			continue
 		}
@@ -64,9 +80,26 @@ func (v *podVolumes) translate(spec *corev1.PodSpec) error {
 	return nil
 }
 
+// defaultFileMode of files of ConfigMaps and Secrets (pkg/apis/core/v1/defaults.go).
+const defaultFileMode int32 = 0o644
+
+// into has the versions of what is looked up counted among those that a running program takes up, if live.
+func (v *podVolumes) into(live bool) *podVolumes {
+	if !live {
+		return v
+	}
+	return &podVolumes{translator: v.translator, versions: v.loaded}
+}
+
 // addConfig makes the pod's own copy of what is mounted.
-func (v *podVolumes) addConfig(vol *corev1.Volume, name string, files map[string][]byte, mode *int32) {
+func (v *podVolumes) addConfig(vol *corev1.Volume, name string, files map[string][]byte, mode *int32, live bool) {
 	v.renamed[vol.Name], v.config[vol.Name] = name, true
+	if live {
+		v.reloaded = append(v.reloaded, configVolume{name: name, files: files, mode: *orElse(mode, ptr(defaultFileMode))})
+		for _, key := range slices.Sorted(maps.Keys(files)) {
+			v.keys = append(v.keys, vol.Name+"/"+key)
+		}
+	}
 	v.configMaps = append(v.configMaps, &corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Name: name}, BinaryData: files,
 	})

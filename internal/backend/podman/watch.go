@@ -13,11 +13,16 @@ type changes struct {
 	mu      sync.Mutex
 	known   map[string]manifests.Owner
 	pending map[string]manifests.Owner
-	signal  chan struct{}
+	// timers of owners that are looked at again although nothing happens.
+	timers map[string]*time.Timer
+	signal chan struct{}
 }
 
 func newChanges() *changes {
-	return &changes{known: map[string]manifests.Owner{}, pending: map[string]manifests.Owner{}, signal: make(chan struct{}, 1)}
+	return &changes{
+		known: map[string]manifests.Owner{}, pending: map[string]manifests.Owner{}, timers: map[string]*time.Timer{},
+		signal: make(chan struct{}, 1),
+	}
 }
 
 func (c *changes) know(o manifests.Owner) {
@@ -39,6 +44,20 @@ func (c *changes) add(o manifests.Owner) {
 	select {
 	case c.signal <- struct{}{}:
 	default:
+	}
+}
+
+// addAt adds the owner at a time, or not at all for none. It replaces the time that was set before.
+func (c *changes) addAt(o manifests.Owner, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := o.String()
+	if t := c.timers[key]; t != nil {
+		t.Stop()
+		delete(c.timers, key)
+	}
+	if !at.IsZero() {
+		c.timers[key] = time.AfterFunc(time.Until(at), func() { c.add(o) })
 	}
 }
 
@@ -151,6 +170,9 @@ func (b *Backend) heed(e event) {
 		return
 	}
 	if o, err := manifests.ParseOwner(e.labels[manifests.LabelOwner]); err == nil {
+		if e.action == "update" || e.action == "rename" {
+			b.forgetExamined(e.id)
+		}
 		b.prober.wake(e.id)
 		b.changes.add(o)
 		return
@@ -164,6 +186,10 @@ func (b *Backend) heed(e event) {
 			b.forgetInfra(e.id)
 		}
 		return
+	}
+	if e.kind == "network" && (e.action == "disconnect" || e.action == "connect") {
+		b.forgetNetworks()
+		b.changes.addAll()
 	}
 	if (e.kind == "volume" || e.kind == "network") && e.action == "remove" {
 		b.changes.addAll()

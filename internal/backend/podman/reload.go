@@ -1,0 +1,260 @@
+package podman
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// reload is how the program of a pod takes up changed configuration without a restart: the new files are tried out in a
+// pod of their own, written into the volumes of the running one, and the program is told.
+type reload struct {
+	// digest of the configuration as it is wanted.
+	digest  string
+	command []string
+	volumes []configVolume
+	// test tries the configuration out; nil when the template has no test.
+	test *playedTest
+}
+
+// playedTest is a pod that ends with 0 if the program takes the configuration.
+type playedTest struct {
+	name     string
+	document []byte
+	volumes  []volumeInfo
+}
+
+// testName is the pod that tries out the configuration of another.
+func testName(pod string) string { return pod + "-test" }
+
+// testTimeout is long for reading a configuration, and short for whoever waits for it.
+const testTimeout = time.Minute
+
+// reloadable tells of a ConfigMap or Secret whether the pods of a template take up its content while they run: it has a
+// digest among the annotations, and there is a command.
+func reloadable(annotations map[string]string) func(name string) bool {
+	return func(name string) bool {
+		_, noted := annotations[manifests.ConfigAnnotation(name)]
+		return noted && annotations[manifests.AnnotationReload] != ""
+	}
+}
+
+// reloads says how the pod takes up what it mounts, if it can.
+func (p *wantedPod) reloads(template *corev1.PodTemplateSpec, spec *corev1.PodSpec, v *podVolumes) error {
+	if len(v.reloaded) == 0 {
+		return nil
+	}
+	r := &reload{volumes: v.reloaded}
+	if err := json.Unmarshal([]byte(template.Annotations[manifests.AnnotationReload]), &r.command); err != nil {
+		return fmt.Errorf("annotation %s: %w", manifests.AnnotationReload, err)
+	}
+	versions, _ := json.Marshal(v.loaded) // maps of strings always encode
+	sum := sha256.Sum256(versions)
+	r.digest = hex.EncodeToString(sum[:])[:16]
+	if text := template.Annotations[manifests.AnnotationReloadTest]; text != "" {
+		var command []string
+		if err := json.Unmarshal([]byte(text), &command); err != nil {
+			return fmt.Errorf("annotation %s: %w", manifests.AnnotationReloadTest, err)
+		}
+		var err error
+		if r.test, err = p.tested(spec, command, v); err != nil {
+			return err
+		}
+	}
+	p.reload = r
+	return nil
+}
+
+// tested makes the pod that tries the configuration out: the main container with the test in place of its own command,
+// or of its arguments if the image's entrypoint runs, without ports and claims.
+func (p *wantedPod) tested(spec *corev1.PodSpec, command []string, v *podVolumes) (*playedTest, error) {
+	t := &playedTest{name: testName(p.name)}
+	pod := spec.DeepCopy()
+	pod.InitContainers, pod.Containers = nil, pod.Containers[:1]
+	pod.RestartPolicy, pod.Hostname = corev1.RestartPolicyNever, ""
+	c := &pod.Containers[0]
+	c.Name, c.Ports = containerName(t.name, "test"), nil
+	if c.Command == nil {
+		c.Args = command
+	} else {
+		c.Command, c.Args = command, nil
+	}
+	rename := strings.NewReplacer(p.name+".", t.name+".")
+	for i := range c.VolumeMounts {
+		c.VolumeMounts[i].Name = rename.Replace(c.VolumeMounts[i].Name)
+	}
+	for i := range pod.Volumes {
+		vol := &pod.Volumes[i]
+		vol.Name = rename.Replace(vol.Name)
+		if vol.ConfigMap != nil {
+			vol.ConfigMap.Name = vol.Name
+		}
+		if vol.PersistentVolumeClaim != nil {
+			vol.VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+		}
+	}
+	var configMaps []*corev1.ConfigMap
+	for _, cm := range v.configMaps {
+		cm = cm.DeepCopy()
+		cm.Name = rename.Replace(cm.Name)
+		configMaps = append(configMaps, cm)
+		t.volumes = append(t.volumes, volumeInfo{name: cm.Name, labels: with(ownerLabels(v.set.Owner), labelPod, t.name)})
+	}
+	labels := ownerLabels(v.set.Owner)
+	labels[labelPurpose], labels[manifests.LabelWorkload], labels[labelKind] = purposeTest, p.labels[manifests.LabelWorkload], p.labels[labelKind]
+	var err error
+	t.document, err = encode(&corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Name: t.name, Labels: labels}, Spec: *pod,
+	}, configMaps)
+	return t, err
+}
+
+func with(labels map[string]string, key, value string) map[string]string {
+	labels = maps.Clone(labels)
+	labels[key] = value
+	return labels
+}
+
+// loadedMarker is the empty volume that says which configuration the pod's program runs with: Podman changes no labels of
+// what is there.
+func (p *wantedPod) loadedMarker(owner manifests.Owner) volumeInfo {
+	labels := with(ownerLabels(owner), labelPod, p.name)
+	labels[labelLoaded] = p.reload.digest
+	return volumeInfo{name: podVolumeName(p.name, "loaded"), labels: labels}
+}
+
+// rejectedError says that a program does not take its configuration. It is not asked again about the same.
+type rejectedError struct {
+	digest string
+	said   string
+}
+
+func (e *rejectedError) Error() string { return "the changed configuration is refused: " + e.said }
+
+// take has the program of a running pod take up its configuration as it is wanted.
+func (b *Backend) take(ctx context.Context, owner manifests.Owner, s step) error {
+	r := s.want.reload
+	if err := b.tryOut(ctx, s.want); err != nil {
+		return err
+	}
+	for _, v := range r.volumes {
+		archive, err := v.archive()
+		if err != nil {
+			return err
+		}
+		if err := b.engine.fillVolume(ctx, v.name, archive); err != nil {
+			return err
+		}
+	}
+	if err := b.tell(ctx, s.id, r.command); err != nil {
+		return err
+	}
+	marker := s.want.loadedMarker(owner)
+	if err := b.engine.removeVolume(ctx, marker.name); err != nil {
+		return fmt.Errorf("noting what was loaded: %w", err)
+	}
+	return b.engine.createVolume(ctx, marker)
+}
+
+// tell runs the command in the container.
+func (b *Backend) tell(ctx context.Context, container string, command []string) error {
+	var out bytes.Buffer
+	code, err := b.engine.exec(ctx, container, execRequest{command: command, stdout: &out, stderr: &out})
+	if err == nil && code != 0 {
+		err = fmt.Errorf("exit code %d: %s", code, lastLines(out.String()))
+	}
+	if err != nil {
+		return fmt.Errorf("reloading by %q: %w", command, err)
+	}
+	return nil
+}
+
+// tryOut plays the test of the pod's configuration, if it has one, and removes it again. The error is a *rejectedError
+// when the program said no.
+func (b *Backend) tryOut(ctx context.Context, want *wantedPod) (err error) {
+	if want.reload == nil || want.reload.test == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	defer cancel()
+	t := want.reload.test
+	if err := b.removeNamed(ctx, t.name); err != nil {
+		return err
+	}
+	if err := b.makeVolumes(ctx, t.volumes); err != nil {
+		return err
+	}
+	defer func() {
+		ctx := context.WithoutCancel(ctx)
+		err = errors.Join(err, b.removeNamed(ctx, t.name))
+		for _, v := range t.volumes {
+			err = errors.Join(err, b.engine.removeVolume(ctx, v.name))
+		}
+	}()
+	// Without any network, a pod would have no resolv.conf.
+	networks := want.request.networks[:min(1, len(want.request.networks))]
+	if err := b.engine.play(ctx, playRequest{document: t.document, networks: networks}); err != nil {
+		return fmt.Errorf("playing the test of a configuration: %w", err)
+	}
+	container := containerName(t.name, "test")
+	code, err := b.engine.wait(ctx, container)
+	if err != nil || code == 0 {
+		return err
+	}
+	var out bytes.Buffer
+	if err := b.engine.logs(ctx, container, logRequest{tail: 20}, &out); err != nil {
+		return fmt.Errorf("reading why a configuration was refused: %w", err)
+	}
+	return &rejectedError{digest: want.reload.digest, said: lastLines(out.String())}
+}
+
+func (b *Backend) removeNamed(ctx context.Context, name string) error {
+	pod, there, err := b.engine.podNamed(ctx, name)
+	if err != nil || !there {
+		return err
+	}
+	return b.engine.removePod(ctx, pod.id, 0)
+}
+
+// archive holds the files as a kubelet would write them, and as kube play does.
+func (v configVolume) archive() (io.Reader, error) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, name := range slices.Sorted(maps.Keys(v.files)) {
+		header := &tar.Header{Name: name, Mode: int64(v.mode), Size: int64(len(v.files[name])), Typeflag: tar.TypeReg}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, fmt.Errorf("packing %s: %w", name, err)
+		}
+		if _, err := w.Write(v.files[name]); err != nil {
+			return nil, fmt.Errorf("packing %s: %w", name, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("packing the files of volume %s: %w", v.name, err)
+	}
+	return &out, nil
+}
+
+// maxSaid is how much of a program's last words a message repeats, in bytes.
+const maxSaid = 600
+
+// lastLines is the end of what a program said, on one line.
+func lastLines(text string) string {
+	text = strings.Join(strings.FieldsFunc(strings.TrimSpace(text), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return text[max(0, len(text)-maxSaid):]
+}

@@ -1,0 +1,196 @@
+package podman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// quick actions are done within a pass.
+func (a action) quick() bool {
+	return a == createNetwork || a == removeNetwork || a == createVolume || a == removeVolume
+}
+
+// takeQuick takes the quick steps and tells whether there were any.
+func (b *Backend) takeQuick(ctx context.Context, owner manifests.Owner, steps []step) (any bool, err error) {
+	for _, s := range steps {
+		if !s.action.quick() {
+			continue
+		}
+		any = true
+		b.log.Info(s.String(), "owner", owner.String())
+		switch s.action {
+		case createNetwork:
+			err = b.quick(s.network.name, b.createNetwork(ctx, s.network))
+		case removeNetwork:
+			err = b.quick(s.network.name, b.engine.removeNetwork(ctx, s.network.name))
+		case createVolume:
+			err = b.quick(s.volume.name, b.createVolume(ctx, s.volume))
+		case removeVolume:
+			err = b.quick(s.volume.name, b.engine.removeVolume(ctx, s.volume.name))
+		}
+		if err != nil {
+			return any, err
+		}
+	}
+	return any, nil
+}
+
+// quick turns the failure of one object into its state; only an engine that can't be reached is an error of the whole.
+func (b *Backend) quick(name string, err error) error {
+	if err == nil || errors.Is(err, errBusy) {
+		b.tasks.clear(name)
+		return nil
+	}
+	if unreachable(err) {
+		return err
+	}
+	b.tasks.fail(name, "", err)
+	return nil
+}
+
+func (b *Backend) createNetwork(ctx context.Context, n networkInfo) error {
+	if other, there, err := b.engine.networkNamed(ctx, n.name); err != nil {
+		return err
+	} else if there {
+		return &takenError{what: "network " + n.name, labels: other.labels}
+	}
+	return b.engine.createNetwork(ctx, n)
+}
+
+func (b *Backend) createVolume(ctx context.Context, v volumeInfo) error {
+	if other, there, err := b.engine.volumeNamed(ctx, v.name); err != nil {
+		return err
+	} else if there {
+		return &takenError{what: "volume " + v.name, labels: other.labels}
+	}
+	return b.engine.createVolume(ctx, v)
+}
+
+// podStep is the body of a task.
+func (b *Backend) podStep(ctx context.Context, owner manifests.Owner, s step) error {
+	b.log.Info(s.String(), "owner", owner.String())
+	switch s.action {
+	case playPod:
+		return b.play(ctx, owner, s.want)
+	case replacePod:
+		return b.replace(ctx, owner, s)
+	case restartPod:
+		return b.engine.restartPod(ctx, s.pod.id)
+	case startContainer:
+		return b.engine.startContainer(ctx, s.id)
+	case holdContainer:
+		return b.hold(ctx, owner, s.id, restartNever)
+	case releaseContainer:
+		return b.hold(ctx, owner, s.id, restartAlways)
+	case joinNetworks:
+		return b.join(ctx, s)
+	case reloadPod:
+		return b.noteRejected(owner, s.want, b.take(ctx, owner, s))
+	case removePod:
+		return b.retire(ctx, s.pod)
+	}
+	return fmt.Errorf("step %s is not one of a pod", s)
+}
+
+// replace ends a pod and plays another in its place. What it can't be played for is found out before.
+func (b *Backend) replace(ctx context.Context, owner manifests.Owner, s step) error {
+	if s.pod.workload() != (manifests.Ref{}) { // a program that serves is not ended for a configuration that it refuses
+		if err := b.noteRejected(owner, s.want, b.tryOut(ctx, s.want)); err != nil {
+			return err
+		}
+	}
+	if err := b.retire(ctx, s.pod); err != nil {
+		return err
+	}
+	return b.play(ctx, owner, s.want)
+}
+
+// hold takes the restarts of a container over from Podman, or gives them back.
+func (b *Backend) hold(ctx context.Context, owner manifests.Owner, id string, policy restartPolicy) error {
+	if err := b.engine.setRestart(ctx, id, policy); err != nil {
+		return err
+	}
+	m := b.memoryOf(owner)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := m.lives[id]
+	l.held = policy == restartNever
+	if !l.held {
+		l.crashes = 0
+	}
+	m.lives[id] = l
+	return nil
+}
+
+// noteRejected remembers that a program refused its configuration.
+func (b *Backend) noteRejected(owner manifests.Owner, want *wantedPod, err error) error {
+	m := b.memoryOf(owner)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var rejected *rejectedError
+	if errors.As(err, &rejected) {
+		m.rejected[want.name] = *rejected
+	} else {
+		delete(m.rejected, want.name)
+	}
+	return err
+}
+
+// join gives a pod back the networks that it lost, under the addresses that it had there.
+func (b *Backend) join(ctx context.Context, s step) error {
+	known := b.networkOf(s.pod).byNet
+	defer b.forgetNetwork(s.pod.infra.id)
+	now, err := b.engine.network(ctx, s.pod.infra.id)
+	if err != nil {
+		return err
+	}
+	for _, a := range s.want.attachments {
+		if _, on := now.byNet[a.network]; on {
+			continue
+		}
+		if err := b.engine.connect(ctx, a.network, s.pod.infra.id, known[a.network]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play plays one pod. What a failed play leaves behind is removed, so that the next one begins from nothing.
+func (b *Backend) play(ctx context.Context, owner manifests.Owner, want *wantedPod) error {
+	if other, there, err := b.engine.podNamed(ctx, want.name); err != nil {
+		return err
+	} else if there {
+		return &takenError{what: "pod " + want.name, labels: other.labels}
+	}
+	volumes := want.volumes
+	if want.reload != nil {
+		volumes = append(volumes[:len(volumes):len(volumes)], want.loadedMarker(owner))
+	}
+	if err := b.makeVolumes(ctx, volumes); err != nil {
+		return err
+	}
+	err := b.engine.play(ctx, want.request)
+	if err == nil {
+		return nil
+	}
+	if left, there, lookErr := b.engine.podNamed(ctx, want.name); lookErr == nil && there {
+		err = errors.Join(err, b.engine.removePod(ctx, left.id, 0))
+	}
+	return fmt.Errorf("playing pod %s: %w", want.name, err)
+}
+
+// makeVolumes makes volumes anew: one of a pod of the same name that is gone may hold keys that are no longer wanted.
+func (b *Backend) makeVolumes(ctx context.Context, volumes []volumeInfo) error {
+	for _, v := range volumes {
+		if err := b.engine.removeVolume(ctx, v.name); err != nil {
+			return fmt.Errorf("clearing volume %s: %w", v.name, err)
+		}
+		if err := b.engine.createVolume(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
