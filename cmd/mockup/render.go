@@ -24,6 +24,7 @@ type renderOptions struct {
 	files      []string
 	imageMap   string
 	newSecrets string
+	check      bool
 }
 
 func newRender(a *app) *cobra.Command {
@@ -37,17 +38,22 @@ same bytes for the same input. The head of the output says how to run it with "p
 Files may hold Secrets and ConfigMaps beside stacks. Secrets are never printed; those that the stack refers to and that
 are in no file are listed on standard error. Other objects are left out.
 
+With --check, it prints instead what Podman would not do as the manifests say, as a table or with "-o json": the object, the
+path of the field, and why.
+
 Exit codes: 0, also when Secrets are missing; 1 when a file can't be written; 2 when the call or a file is wrong, with one
-line for each field.`,
+line for each field; with --check, 3 when there is something that Podman would not do.`,
 		Example: `  mockup render -f stack.yaml > stack-manifests.yaml
   mockup render -f stack.yaml --new-secrets secrets.yaml --image-map bin/images.yaml
-  mockup render -f stack.yaml -f secrets.yaml -o json`,
+  mockup render -f stack.yaml -f secrets.yaml -o json
+  mockup render -f stack.yaml --check`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&o.files, "filename", "f", nil, "file with stacks, Secrets and ConfigMaps, - for standard input; may be repeated")
 	flags.StringVar(&o.imageMap, "image-map", "", "YAML file that maps image references to those that are run in their place")
 	flags.StringVar(&o.newSecrets, "new-secrets", "", "file to write the Secrets to that the operator would make; it must not exist")
+	flags.BoolVar(&o.check, "check", false, "print what Podman would not do as written, instead of the manifests")
 	output := outputFlag(cmd, formYAML, formJSON)
 	if err := cmd.MarkFlagRequired("filename"); err != nil {
 		panic(err) // the flag is defined above
@@ -81,6 +87,9 @@ func (a *app) render(ctx context.Context, o renderOptions, form string) error {
 		for _, r := range m {
 			fmt.Fprintln(a.err, "missing:", r)
 		}
+	}
+	if o.check {
+		return check(a.out, form, sets)
 	}
 	if form == formJSON {
 		return printSetsJSON(a.out, sets)

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -35,29 +36,31 @@ func (u *up) apply(ctx context.Context, say func(string)) (string, error) {
 	for _, d := range u.objects {
 		name := d.GetKind() + "/" + d.GetName()
 		say(name)
-		if err := applyObject(ctx, u.api, d); err != nil {
+		if _, err := applyObject(ctx, u.api, d); err != nil {
 			return "", fmt.Errorf("applying %s of %s: %w", name, d.Source, err)
 		}
 	}
 	return fmt.Sprintf("applied %s", counted(len(u.objects), "object")), nil
 }
 
-func applyObject(ctx context.Context, c client.Client, d documents.Document) error {
+// applyObject returns what the control plane made of an object.
+func applyObject(ctx context.Context, c client.Client, d documents.Document, o ...client.ApplyOption) (*unstructured.Unstructured, error) {
 	namespaced, err := c.IsObjectNamespaced(d)
 	if meta.IsNoMatchError(err) {
-		return &exitError{exitUsage, fmt.Errorf("the control plane knows no kind %s in %s", d.GetKind(), d.GetAPIVersion())}
+		return nil, &exitError{exitUsage, fmt.Errorf("the control plane knows no kind %s in %s", d.GetKind(), d.GetAPIVersion())}
 	}
 	if err != nil {
-		return fmt.Errorf("asking for the kind %s: %w", d.GetKind(), err)
+		return nil, fmt.Errorf("asking for the kind %s: %w", d.GetKind(), err)
 	}
 	if namespaced && d.GetNamespace() == "" {
 		d.SetNamespace(defaultNamespace)
 	}
-	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(d.DeepCopy()), client.FieldOwner(fieldManager), client.ForceOwnership)
+	made := d.DeepCopy()
+	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(made), append(o, client.FieldOwner(fieldManager), client.ForceOwnership)...)
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		return &exitError{exitUsage, itemized(err)}
+		return nil, &exitError{exitUsage, itemized(err)}
 	}
-	return err
+	return made, err
 }
 
 // itemized puts every cause of a refusal on a line of its own.
