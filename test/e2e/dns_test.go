@@ -13,6 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// address that Podman gave a pod of the sample on one of its networks.
+func address(pod, network string) string {
+	GinkgoHelper()
+	infra := must("podman", "pod", "inspect", pod, "--format", "{{.InfraContainerID}}")
+	return must("podman", "inspect", infra, "--format", `{{(index .NetworkSettings.Networks "default-mockup-`+network+`").IPAddress}}`)
+}
+
 // lookUp asks a DNS server from within a pod's network namespace.
 func lookUp(pod, server, name string) []string {
 	GinkgoHelper()
@@ -65,7 +72,16 @@ var _ = Describe("Service names", Ordered, func() {
 
 	It("resolve in every form on each network of the pod", func() {
 		for _, name := range []string{"mime-server", "mime-server.default", "mime-server.default.svc", "mime-server.default.svc.cluster.local"} {
-			Expect(resolve("default-mockup-public-app-0", name)).To(Equal([]string{"172.18.0.4"}), name)
+			Expect(resolve(podOf("public-app"), name)).To(Equal([]string{address(podOf("mime-server"), "public")}), name)
 		}
+	})
+
+	It("lead nowhere within a second when the pod is gone", func() {
+		name := func() []string { return resolve(podOf("gateway"), "intranet-api") }
+		Expect(name()).To(HaveLen(1))
+		must("podman", "pod", "rm", "--force", "--time", "0", podOf("intranet-api"))
+		Eventually(name, time.Second, 10*time.Millisecond).Should(BeEmpty())
+		Eventually(name, patience).Should(HaveLen(1))
+		waitReady("default", "mockup")
 	})
 })

@@ -51,9 +51,12 @@ var _ = Describe("the sample stack", Ordered, func() {
 	It("has its addresses", func() {
 		for _, pair := range []string{"gateway 172.18.0.3", "mime-server 172.18.0.4", "mime-server 172.19.0.5", "public-app 172.18.0.5", "intranet-api 172.18.0.6"} {
 			component, ip, _ := strings.Cut(pair, " ")
-			infra := must("podman", "pod", "inspect", "default-mockup-"+component+"-0", "--format", "{{.InfraContainerID}}")
-			Expect(must("podman", "inspect", infra, "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}")).To(ContainSubstring(ip), component)
+			interfaces, err := inside(podOf(component), "ip", "-4", "-o", "address")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(interfaces).To(ContainSubstring(" "+ip+"/16 "), component)
+			Expect(kubectl("get", "mockupstack", "mockup", "-o", "jsonpath={.status}")).To(ContainSubstring("="+ip+`"`), component)
 		}
+		Expect(reach(podOf("gateway"), "172.18.0.4:8000")).To(BeTrue(), "a fixed address is not reached")
 	})
 
 	It("answers kubectl as a cluster does", func() {
@@ -91,7 +94,7 @@ var _ = Describe("the sample stack", Ordered, func() {
 		after := containers()
 		for name, id := range before {
 			if strings.Contains(name, "public-app") {
-				Expect(after[name]).NotTo(Equal(id), name)
+				Eventually(containers, patience).ShouldNot(ContainElement(id), name) // when it has been drained
 			} else {
 				Expect(after[name]).To(Equal(id), name)
 			}
@@ -121,9 +124,9 @@ var _ = Describe("the sample stack", Ordered, func() {
 		sameFile(picture, "image/png")
 	},
 		Entry("after kill -9 of a service", func() { kill(mainPID("mime-server")) }),
-		Entry("after the removal of a pod", func() { must("podman", "pod", "rm", "-f", "-t", "0", "default-mockup-public-app-0") }),
+		Entry("after the removal of a pod", func() { must("podman", "pod", "rm", "-f", "-t", "0", podOf("public-app")) }),
 		Entry("after the death of an infra container", func() {
-			infra := must("podman", "pod", "inspect", "default-mockup-mime-server-0", "--format", "{{.InfraContainerID}}")
+			infra := must("podman", "pod", "inspect", podOf("mime-server"), "--format", "{{.InfraContainerID}}")
 			kill(number(must("podman", "inspect", infra, "--format", "{{.State.Pid}}")))
 		}),
 		Entry("after a restart of the Podman service", restartPodman),
@@ -133,7 +136,7 @@ var _ = Describe("the sample stack", Ordered, func() {
 
 	It("works on after the operator was killed", func() {
 		killProcess("operator")
-		must("podman", "pod", "rm", "-f", "-t", "0", "default-mockup-intranet-api-0")
+		must("podman", "pod", "rm", "-f", "-t", "0", podOf("intranet-api"))
 		Eventually(containers, patience, 200*time.Millisecond).Should(HaveKey(ContainSubstring("intranet-api")))
 		waitReady("default", "mockup")
 	})

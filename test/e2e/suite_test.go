@@ -143,6 +143,15 @@ func containers() map[string]string {
 	return out
 }
 
+// podOf a component of the sample: of two, while one takes over from the other, the newer.
+func podOf(component string) string {
+	GinkgoHelper()
+	pods := strings.Fields(must("podman", "pod", "ps", "--sort", "created", "--format", "{{.Name}}",
+		"--filter", "label=mockup.dev/owner=MockupStack.default.mockup", "--filter", "label=mockup.dev/component="+component))
+	Expect(pods).NotTo(BeEmpty(), component)
+	return pods[0]
+}
+
 // client trusts the stack's own authority and nothing else.
 func client() *http.Client {
 	GinkgoHelper()
