@@ -72,6 +72,7 @@ func (a *agent) connect(ctx context.Context) (*node.Client, error) {
 		return nil, err
 	}
 	a.client, a.rootless = c, rootless
+	go c.Keep(context.Background())
 	return c, nil
 }
 

@@ -215,11 +215,9 @@ func (c *client) play(ctx context.Context, p playRequest) error {
 		return err
 	}
 	o := &kube.PlayOptions{NoPodPrefix: ptr(true), Quiet: ptr(true), LogDriver: ptr("k8s-file")}
-	networks := p.networks
-	if len(networks) == 0 {
-		networks = []string{"none"}
+	if len(p.networks) > 0 {
+		o.Network = &p.networks
 	}
-	o.Network = &networks
 	report, err := kube.PlayWithBody(ctx, bytes.NewReader(p.document), o)
 	if err != nil {
 		return err

@@ -138,7 +138,7 @@ type networkInfo struct {
 type playRequest struct {
 	// document is a YAML stream: the ConfigMaps of the call and one Pod.
 	document []byte
-	// networks by name, in order; none for a pod without any.
+	// networks by name, in order; Podman's own default if there are none.
 	networks []string
 }
 

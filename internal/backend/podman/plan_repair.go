@@ -12,6 +12,11 @@ func (p *planner) repair(w *wantedWorkload, m member) {
 	switch {
 	case m.pod.infra.state != "running":
 		// A new infra container has a new network namespace, which only a restart of the whole pod gives to the others.
+		// Podman ends it, too, when the last of them has ended: then their back-off is waited for.
+		if at := p.backAt(m.pod); p.now.Before(at) {
+			p.due(at)
+			return
+		}
 		base.action = restartPod
 		p.add(base)
 	case !want.attached(p.net[m.pod.id].byNet):
@@ -23,6 +28,20 @@ func (p *planner) repair(w *wantedWorkload, m member) {
 	default:
 		p.containers(w, m, base)
 	}
+}
+
+// backAt is when the first container of a pod whose containers have all ended may be started again; at once if one runs.
+func (p *planner) backAt(pod podInfo) time.Time {
+	var at time.Time
+	for _, c := range pod.containers {
+		if !c.stopped() {
+			return time.Time{}
+		}
+		if next := p.lives[c.id].startAt(c); at.IsZero() || next.Before(at) {
+			at = next
+		}
+	}
+	return at
 }
 
 // attached tells whether a pod is on all its networks.

@@ -152,6 +152,11 @@ func TestPlan(t *testing.T) {
 			seen: func(s *seen) { s.pods[0].status = "Created" }, then: []string{"remove pod ns-web-0", "play pod ns-web-1"}},
 		{name: "a dead infra container means a restart of the pod", want: wantedWeb(1, "a"), from: 1, hash: "a",
 			seen: func(s *seen) { s.pods[0].infra.state = "exited" }, then: []string{"restart pod ns-web-0"}},
+		{name: "an infra container that ended with the last container waits for its back-off", want: wantedWeb(1, "a"), from: 1, hash: "a",
+			seen: func(s *seen) {
+				s.end(begin.Add(-9*time.Second), life{crashes: 2, held: true})
+				s.pods[0].infra.state = "exited"
+			}},
 		{name: "a container that just ended is Podman's to restart", want: wantedWeb(1, "a"), from: 1, hash: "a",
 			seen: func(s *seen) { s.end(begin.Add(-time.Second), life{crashes: 1}) }},
 		{name: "a container that stays down is started", want: wantedWeb(1, "a"), from: 1, hash: "a",

@@ -186,7 +186,7 @@ func (j *judgement) workload(w *wantedWorkload) backend.State {
 		phase, reason, message = backend.Failed, backend.ReasonDeadline, fmt.Sprintf("no progress within %s: %s", w.rollout.deadline, message)
 	case !settled && len(c.old) > 0:
 		phase, reason = backend.Progressing, backend.ReasonRollingOut
-		message = fmt.Sprintf("%d of %d pods are new and ready: %s", available(c.fresh), w.replicas, message)
+		message = fmt.Sprintf("%d of %d pods are new and ready, %d old ones are left: %s", available(c.fresh), w.replicas, len(c.old), message)
 	case phase == backend.Progressing && reason != backend.ReasonRollingOut && j.served[w.ref]:
 		phase = backend.NotReady
 	}
@@ -265,7 +265,7 @@ func (j *judgement) member(w *wantedWorkload, m member) (backend.Phase, string, 
 		return backend.Progressing, backend.ReasonRollingOut, "its changed configuration is being tried out and reloaded"
 	case m.available:
 		return backend.Ready, "", ""
-	case m.ready && m.pod.labels[labelHash] == w.pod.hash:
+	case m.ready && w.rollout.minReady > 0:
 		return backend.Progressing, backend.ReasonStarting, fmt.Sprintf("the pod has not been ready for %s yet", w.rollout.minReady)
 	}
 	for _, c := range m.pod.containers {

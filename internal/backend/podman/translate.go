@@ -277,8 +277,8 @@ func serviceSelector(s *corev1.Service) labels.Selector {
 
 // attach finds the networks and Services of a pod.
 func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) error {
-	podLabels := labels.Set(template.Labels)
-	p.services = t.out.servicesOf(template.Labels)
+	podLabels := labels.Set(p.labels)
+	p.services = t.out.servicesOf(p.labels)
 	for _, n := range t.out.networks {
 		if !n.selector.Matches(podLabels) {
 			continue

@@ -27,6 +27,9 @@ const maxHostname = 63
 func (t *translator) pod(ref manifests.Ref, name string, template corev1.PodTemplateSpec) (wantedPod, error) {
 	spec := template.Spec.DeepCopy()
 	out := wantedPod{name: name, containers: map[string]wantedContainer{}, probes: map[string]probes{}, grace: defaultGrace}
+	out.labels = ownerLabels(t.set.Owner)
+	maps.Copy(out.labels, template.Labels)
+	maps.Copy(out.labels, ownerLabels(t.set.Owner))
 	if err := t.attach(&out, &template); err != nil {
 		return wantedPod{}, err
 	}
@@ -38,7 +41,7 @@ func (t *translator) pod(ref manifests.Ref, name string, template corev1.PodTemp
 	if err := v.translate(spec, reloadable(template.Annotations)); err != nil {
 		return wantedPod{}, err
 	}
-	if err := out.labelled(t.set.Owner, ref, &template); err != nil {
+	if err := out.labelled(ref, &template); err != nil {
 		return wantedPod{}, err
 	}
 	out.initial = map[string]bool{}
@@ -78,11 +81,8 @@ func (t *translator) pod(ref manifests.Ref, name string, template corev1.PodTemp
 	return out, err
 }
 
-// labelled gives the pod the template's labels and those by which this backend knows its pods.
-func (p *wantedPod) labelled(owner manifests.Owner, ref manifests.Ref, template *corev1.PodTemplateSpec) error {
-	p.labels = ownerLabels(owner)
-	maps.Copy(p.labels, template.Labels)
-	maps.Copy(p.labels, ownerLabels(owner))
+// labelled gives the pod, beside the template's labels and the owner's, those by which this backend knows its pods.
+func (p *wantedPod) labelled(ref manifests.Ref, template *corev1.PodTemplateSpec) error {
 	p.labels[manifests.LabelWorkload], p.labels[labelKind] = ref.Name, ref.Kind
 	p.labels[labelGrace] = strconv.Itoa(int(p.grace.Seconds()))
 	p.labels[labelServices] = strings.Join(p.services, ",")

@@ -24,7 +24,9 @@ import (
 func newAgentClient(t testing.TB, idle time.Duration) *Client {
 	t.Helper()
 	t.Setenv(envIdle, idle.String())
-	dir := filepath.Join(t.TempDir(), "node")
+	dir, err := os.MkdirTemp("", "node")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // one that came too late to be needed may just look at it, and ends by itself
 	self, err := os.Executable()
 	must(t, err)
 	c, err := NewClient(ClientOptions{Dir: dir, Command: []string{self, "node", "--dir", dir}, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
@@ -185,7 +187,7 @@ func TestOneAgentForAFolder(t *testing.T) {
 }
 
 func TestManyClientsStartOne(t *testing.T) {
-	c := newAgentClient(t, time.Minute)
+	c := newAgentClient(t, second)
 	self, err := os.Executable()
 	must(t, err)
 	var wait sync.WaitGroup
