@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ type StackReconciler struct {
 	Options
 }
 
-// Reconcile is one pass: gather, render, apply, judge, write the status once.
+// Reconcile is one pass: gather, render, apply, keep the specification, judge, write the status once.
 func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	stack := &v1alpha1.MockupStack{}
 	if err := r.client.Get(ctx, req.NamespacedName, stack); err != nil {
@@ -65,11 +66,14 @@ func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 		}
 	}
 	seen, applyErr := r.apply(ctx, stack)
-	if err := r.writeStatus(ctx, stack, stackStatus(stack, seen, applyErr, r.Clock())); err != nil {
+	revision, keepErr := r.keepRevision(ctx, stack, applyErr)
+	status := stackStatus(stack, seen, applyErr, r.Clock())
+	status.Revision = revision
+	if err := r.writeStatus(ctx, stack, status); err != nil {
 		return reconcile.Result{}, err
 	}
-	if applyErr != nil {
-		return reconcile.Result{}, retryable(applyErr)
+	if err := cmp.Or(keepErr, retryable(applyErr)); err != nil {
+		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: r.untilRenewal(ctx, stack)}, nil
 }

@@ -3,7 +3,9 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -203,9 +206,24 @@ func (r *StackReconciler) siblings() handler.EventHandler {
 	})
 }
 
-// forChangedSpec lets a stack's own status writes pass unheeded.
+// forChangedSpec lets a stack's own status writes pass unheeded: what counts are its specification and the restarts that
+// its annotations ask for.
 func forChangedSpec() builder.ForOption {
-	return builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	restarted := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !maps.Equal(restarts(e.ObjectOld), restarts(e.ObjectNew))
+	}}
+	return builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, restarted))
+}
+
+// restarts that the annotations of a stack ask for.
+func restarts(o client.Object) map[string]string {
+	out := map[string]string{}
+	for key, at := range o.GetAnnotations() {
+		if strings.HasPrefix(key, manifests.AnnotationRestartPrefix) {
+			out[key] = at
+		}
+	}
+	return out
 }
 
 // metadataOf is the type whose metadata alone is cached: contents are read when they are needed.

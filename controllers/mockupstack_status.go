@@ -23,6 +23,7 @@ func stackStatus(stack *v1alpha1.MockupStack, seen observed, applyErr error, now
 	status := *stack.Status.DeepCopy()
 	status.ObservedGeneration = stack.Generation
 	if applyErr == nil {
+		seen.Observation.Objects = judged(stack, seen.Observation.Objects)
 		fillWorkloads(&status, stack, seen)
 		status.Volumes = volumeStatuses(stack, seen.Observation)
 		status.Refusals = refusals(seen.Refused)
@@ -56,13 +57,13 @@ func verdictOf(seen observed, err error) verdict {
 	}
 	switch {
 	case len(broken) > 0:
-		return verdict{stalled: true, reason: conditionReason(broken[0].Reason), message: describe(broken)}
+		return verdict{stalled: true, reason: conditionReason(broken[0]), message: describe(seen.Owner.Name, broken)}
 	case len(waiting) > 0:
 		reason := v1alpha1.ReasonProgressing
 		if slices.ContainsFunc(waiting, func(s backend.State) bool { return s.Phase == backend.NotReady }) {
 			reason = v1alpha1.ReasonWorkloadNotReady
 		}
-		return verdict{reconciling: true, reason: reason, message: describe(waiting)}
+		return verdict{reconciling: true, reason: reason, message: describe(seen.Owner.Name, waiting)}
 	}
 	return verdict{ready: true, reconciling: leaving, reason: v1alpha1.ReasonReady, message: "everything asked for is there and ready"}
 }
@@ -86,41 +87,6 @@ func errorVerdict(err error) verdict {
 		v.reconciling, v.reason = true, v1alpha1.ReasonProgressing
 	}
 	return v
-}
-
-// conditionReason is the condition's word for a backend's.
-func conditionReason(reason string) string {
-	switch reason {
-	case backend.ReasonImagePull:
-		return v1alpha1.ReasonImageUnavailable
-	case backend.ReasonNameTaken:
-		return v1alpha1.ReasonNameTaken
-	case backend.ReasonSubnetInUse:
-		return v1alpha1.ReasonSubnetInUse
-	case backend.ReasonPortInUse:
-		return v1alpha1.ReasonPortInUse
-	case backend.ReasonMissing:
-		return v1alpha1.ReasonReferenceMissing
-	}
-	return v1alpha1.ReasonWorkloadFailed
-}
-
-// describe names the objects and what is the matter with each, the first three of them.
-func describe(states []backend.State) string {
-	const most = 3
-	var parts []string
-	for i, s := range states {
-		if i == most {
-			parts = append(parts, fmt.Sprintf("and %d more", len(states)-most))
-			break
-		}
-		text := s.Ref.String() + ": " + s.Reason
-		if s.Message != "" {
-			text += ": " + s.Message
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, "; ")
 }
 
 func setConditions(status *v1alpha1.MockupStackStatus, v verdict, generation int64, now time.Time) {
@@ -184,6 +150,7 @@ func workloadStatus(stack *v1alpha1.MockupStack, component string, seen observed
 	}
 	w := v1alpha1.WorkloadStatus{
 		Name: component, Phase: string(state.Phase), Ready: fmt.Sprintf("%d/%d", state.Ready, state.Desired),
+		Updated: fmt.Sprintf("%d/%d", state.Updated, state.Desired), RestartedAt: manifests.RestartedAt(stack, component),
 		Restarts: state.Restarts, Image: state.Image, Reason: state.Reason, Message: state.Message,
 	}
 	for _, p := range state.Pods {

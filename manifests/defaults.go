@@ -11,8 +11,11 @@ import (
 const (
 	defaultNamespace             = "default"
 	progressDeadlineSeconds      = 300
-	revisionHistoryLimit         = 3
+	revisionHistoryLimit         = 3 // of a Deployment, whose ReplicaSets nobody needs for undo
 	terminationGracePeriodSecond = 30
+	// preStopSeconds is how long the pod of a rolled service goes on serving after its name is withdrawn: clients that
+	// resolved it before still come. Our nginx asks anew after a second.
+	preStopSeconds = 3
 	// readinessPeriodSeconds is half of a kubelet's default: a name should follow readiness soon.
 	readinessPeriodSeconds  = 5
 	readinessTimeoutSeconds = 2
@@ -24,10 +27,12 @@ const (
 // Defaults of the gateway.
 const (
 	// nginxUser is the user and group nginx of the official image.
-	nginxUser          = 101
-	gatewayHTTPPort    = 80
-	gatewayHTTPSPort   = 443
-	gatewayStatusPort  = 8081
+	nginxUser         = 101
+	gatewayHTTPPort   = 80
+	gatewayHTTPSPort  = 443
+	gatewayStatusPort = 8081
+	// gatewayDrain leaves nginx some of the termination grace to end by itself.
+	gatewayDrain       = (terminationGracePeriodSecond - 5) * time.Second
 	gatewayConnect     = 5 * time.Second
 	gatewayRead        = 60 * time.Second
 	gatewaySend        = 60 * time.Second

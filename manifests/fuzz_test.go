@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -176,6 +177,13 @@ func (m *stackMaker) service(networks []string, volumes []v1alpha1.Volume) v1alp
 	}
 	if m.rarely() {
 		s.Env = append(s.Env, v1alpha1.EnvVar{Name: "C", ValueFrom: &v1alpha1.EnvVarSource{}})
+	}
+	if m.some(4) == 0 {
+		s.UpdateStrategy.MaxSurge = ptr(intstr.Parse(m.pick("1", "0", "25%", "100%")))
+		s.UpdateStrategy.MaxUnavailable = ptr(intstr.Parse(m.pick("1", "2", "0%")))
+	}
+	if m.some(4) == 0 {
+		s.PreStop = &v1alpha1.PreStop{SleepSeconds: ptr(int64(m.some(31)))}
 	}
 	for _, v := range volumes {
 		if m.some(2) == 0 {

@@ -59,8 +59,8 @@ func (r *renderer) gateway() (component, error) {
 		service: r.clusterService(ComponentGateway, pod.Containers[0].Ports),
 		deployment: r.deployment(workload{
 			component: ComponentGateway, replicas: 1, networks: g.Networks, annotations: annotations,
-			recreate: true, // two can't hold the same host port
-			grace:    terminationGracePeriodSecond, pod: pod,
+			rollout: recreation(), // two can't hold the same host port
+			grace:   terminationGracePeriodSecond, pod: pod,
 		}),
 	}, nil
 }

@@ -26,7 +26,9 @@ var nginxTemplate = template.Must(template.New("nginx.conf").Parse(nginxText))
 // nginxValues are what the template is filled with. All that a user wrote in it has passed validateStack, which lets
 // nothing through that means anything to nginx beyond itself.
 type nginxValues struct {
-	RunDir, TLSDir      string
+	RunDir, TLSDir string
+	// ShutdownTimeout is what requests in flight have left when nginx stops, or when it reloads.
+	ShutdownTimeout     string
 	HTTPPort, HTTPSPort int
 	StatusPort          int
 	MaxBodySize         string
@@ -63,7 +65,8 @@ type nginxLocation struct {
 func nginxConfig(g *v1alpha1.Gateway, networks []v1alpha1.Network, services []v1alpha1.Service) (string, error) {
 	values := nginxValues{
 		RunDir: gatewayRunDir, TLSDir: gatewayTLSDir,
-		HTTPPort: gatewayHTTPPort, HTTPSPort: gatewayHTTPSPort, StatusPort: gatewayStatusPort,
+		ShutdownTimeout: gatewayDrain.String(),
+		HTTPPort:        gatewayHTTPPort, HTTPSPort: gatewayHTTPSPort, StatusPort: gatewayStatusPort,
 		MaxBodySize:     nginxSize(g.MaxBodySize, gatewayMaxBodySize),
 		Connect:         nginxTime(g.Timeouts.Connect, gatewayConnect),
 		Read:            nginxTime(g.Timeouts.Read, gatewayRead),

@@ -17,6 +17,10 @@ const (
 	LabelComponent = "mockup.dev/component"
 	// LabelReclaim is Retain or Delete on a claim and on its volume.
 	LabelReclaim = "mockup.dev/reclaim"
+	// LabelRevisionOf holds the name of the stack on each ConfigMap that keeps a specification of it, and LabelRevision the
+	// number of that revision.
+	LabelRevisionOf = "mockup.dev/revision-of"
+	LabelRevision   = "mockup.dev/revision"
 	// LabelNetworkPrefix + network name is "true" on pods that join it.
 	LabelNetworkPrefix = "network.mockup.dev/"
 )
@@ -33,6 +37,14 @@ const (
 	// AnnotationConfigPrefix + object name on a pod template is a digest of a ConfigMap or Secret that the pod mounts
 	// under a stable name: a change of it is a change of the template.
 	AnnotationConfigPrefix = "config.mockup.dev/"
+	// AnnotationRestartPrefix + the name of a service, or "gateway", on a stack asks for a restart of that workload: each
+	// new value, by habit the time in RFC 3339, rolls its pods once. Names that the stack does not have are ignored.
+	AnnotationRestartPrefix = "restart.mockup.dev/"
+	// AnnotationRestartedAt on a pod template is that value, under the name that `kubectl rollout restart` uses.
+	AnnotationRestartedAt = "kubectl.kubernetes.io/restartedAt"
+	// AnnotationChangeCause on a stack, and on the revisions made of it, is what somebody says of a change, under the name
+	// that `kubectl rollout history` reads.
+	AnnotationChangeCause = "kubernetes.io/change-cause"
 	// AnnotationReload on a pod template is the command, a JSON array, by which the main container's program takes up
 	// changed configuration without a restart, and AnnotationReloadTest the one that tests it first. On a template that has
 	// them, they take up everything that has a digest there.

@@ -102,6 +102,9 @@ func deploymentLosses(d *appsv1.Deployment) []string {
 		}
 	}
 	for _, c := range d.Spec.Template.Spec.Containers {
+		if c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep == nil {
+			out = append(out, fmt.Sprintf("%s is stopped without its preStop", d.Name))
+		}
 		if inContainer(c.LivenessProbe) || inContainer(c.StartupProbe) {
 			out = append(out, fmt.Sprintf("%s is probed from inside its container: its image needs a shell, curl and nc, or it is restarted for ever", d.Name))
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -378,4 +379,59 @@ func TestPromise10RunTimeResolution(t *testing.T) {
 	if found < 8 {
 		t.Errorf("only %d upstreams were looked at", found)
 	}
+}
+
+// TestPromise11Stopping finds that whatever is done between the withdrawal of a name and SIGKILL fits in between, and that
+// where pods are rolled, there is such a moment, unless nobody has time for it or it was asked for otherwise.
+func TestPromise11Stopping(t *testing.T) {
+	drain := regexp.MustCompile(`worker_shutdown_timeout (\S+);`)
+	eachOutput(t, func(t *testing.T, o output) {
+		for _, d := range o.deployments {
+			grace, sleep := *pod(d).TerminationGracePeriodSeconds, int64(0)
+			if l := mainContainer(d).Lifecycle; l != nil && l.PreStop != nil && l.PreStop.Sleep != nil {
+				sleep = l.PreStop.Sleep.Seconds
+			}
+			if sleep > 0 && sleep >= grace {
+				t.Errorf("%s sleeps for %d of %d seconds", d.Name, sleep, grace)
+			}
+			asked := slices.ContainsFunc(o.stack.Spec.Services, func(s v1alpha1.Service) bool {
+				return WorkloadName(o.stack.Name, s.Name) == d.Name && s.PreStop != nil
+			})
+			rolled := d.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType && grace > 3
+			if want := map[bool]int64{true: 3}[rolled]; !asked && sleep != want {
+				t.Errorf("%s sleeps for %d seconds, want %d", d.Name, sleep, want)
+			}
+		}
+		for _, c := range o.configMaps {
+			if m := drain.FindStringSubmatch(c.Data[gatewayConfigFile]); m != nil {
+				if d, err := time.ParseDuration(m[1]); err != nil || d <= 0 || d >= terminationGracePeriodSecond*time.Second {
+					t.Errorf("nginx drains for %s of %d seconds: %v", m[1], terminationGracePeriodSecond, err)
+				}
+			} else if c.Data[gatewayConfigFile] != "" {
+				t.Error("nginx would wait for its clients until it is killed")
+			}
+		}
+	})
+}
+
+// TestPromise12Rollouts finds that a roll-out can go on and has an end.
+func TestPromise12Rollouts(t *testing.T) {
+	eachOutput(t, func(t *testing.T, o output) {
+		for _, d := range o.deployments {
+			if d.Spec.MinReadySeconds >= *d.Spec.ProgressDeadlineSeconds {
+				t.Errorf("%s is given up after %ds, and is done after %ds at least", d.Name, *d.Spec.ProgressDeadlineSeconds, d.Spec.MinReadySeconds)
+			}
+			r := d.Spec.Strategy.RollingUpdate
+			if (r != nil) != (d.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType) {
+				t.Errorf("%s has strategy %+v", d.Name, d.Spec.Strategy)
+			}
+			if r != nil && none(r.MaxSurge, 1) && none(r.MaxUnavailable, 0) {
+				t.Errorf("%s can't replace a pod: %+v", d.Name, r)
+			}
+			component := d.Labels[LabelComponent]
+			if got := d.Spec.Template.Annotations[AnnotationRestartedAt]; got != o.stack.Annotations["restart.mockup.dev/"+component] {
+				t.Errorf("%s was restarted at %q", d.Name, got)
+			}
+		}
+	})
 }

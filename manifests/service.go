@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"cmp"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -31,6 +30,7 @@ func (r *renderer) service(s *v1alpha1.Service) component {
 		StartupProbe:    s.Probes.Startup.ToCore(),
 		ReadinessProbe:  s.Probes.Readiness.ToCore(),
 		LivenessProbe:   s.Probes.Liveness.ToCore(),
+		Lifecycle:       lifecycle(s),
 		VolumeMounts:    mounts,
 		SecurityContext: serviceSecurity(s),
 	}
@@ -42,13 +42,9 @@ func (r *renderer) service(s *v1alpha1.Service) component {
 		pod.SecurityContext.FSGroup = ptr[int64](volumeGroup)
 		pod.SecurityContext.FSGroupChangePolicy = ptr(corev1.FSGroupChangeOnRootMismatch)
 	}
-	grace := int64(terminationGracePeriodSecond)
-	if s.TerminationGracePeriodSeconds != nil {
-		grace = *s.TerminationGracePeriodSeconds
-	}
 	return component{configs: env.configs, service: r.clusterService(s.Name, ports), deployment: r.deployment(workload{
-		component: s.Name, replicas: replicas(s), recreate: recreated(s), networks: s.Networks,
-		annotations: env.annotations, grace: grace, pod: pod,
+		component: s.Name, replicas: replicas(s), rollout: serviceRollout(s), networks: s.Networks,
+		annotations: env.annotations, grace: grace(s), pod: pod,
 	})}
 }
 
@@ -57,14 +53,6 @@ func replicas(s *v1alpha1.Service) int32 {
 		return 1
 	}
 	return *s.Replicas
-}
-
-// recreated services stop before they start anew: two writers of one volume can't be trusted to agree.
-func recreated(s *v1alpha1.Service) bool {
-	if s.UpdateStrategy.Type != "" {
-		return s.UpdateStrategy.Type == v1alpha1.UpdateRecreate
-	}
-	return slices.ContainsFunc(s.VolumeMounts, func(m v1alpha1.VolumeMount) bool { return !m.ReadOnly })
 }
 
 // ownsWhatItWrites tells whether a cluster may hand the volumes that s writes to a group: those that the stack made. The

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"mockup.dev/mockup/api/v1alpha1"
 )
@@ -74,6 +75,33 @@ func TestInvalid(t *testing.T) {
 			}
 		}},
 		{"spec.services[0].updateStrategy.type", func(s *v1alpha1.MockupStack) { s.Spec.Services[0].UpdateStrategy.Type = "OnDelete" }},
+		{"spec.services[1].updateStrategy.maxSurge", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].UpdateStrategy.MaxSurge = ptr(intstr.FromString("101%"))
+		}},
+		{"spec.services[1].updateStrategy.maxUnavailable", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].UpdateStrategy.MaxUnavailable = ptr(intstr.FromString("1"))
+		}},
+		{"spec.services[1].updateStrategy.maxSurge", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].UpdateStrategy.MaxSurge = ptr(intstr.FromString("0%"))
+		}},
+		{"spec.services[0].updateStrategy", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[0].UpdateStrategy.MaxSurge = ptr(intstr.FromInt32(1))
+		}},
+		{"spec.services[1].minReadySeconds", func(s *v1alpha1.MockupStack) { s.Spec.Services[1].MinReadySeconds = -1 }},
+		{"spec.services[1].progressDeadlineSeconds", func(s *v1alpha1.MockupStack) { s.Spec.Services[1].MinReadySeconds = 300 }},
+		{"spec.services[1].terminationGracePeriodSeconds", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].TerminationGracePeriodSeconds = ptr[int64](-1)
+		}},
+		{"spec.services[1].preStop", func(s *v1alpha1.MockupStack) { s.Spec.Services[1].PreStop = &v1alpha1.PreStop{} }},
+		{"spec.services[1].preStop.sleepSeconds", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].PreStop = &v1alpha1.PreStop{SleepSeconds: ptr[int64](30)}
+		}},
+		{"spec.services[1].preStop.exec.command", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].PreStop = &v1alpha1.PreStop{Exec: &v1alpha1.ExecProbe{}}
+		}},
+		{"spec.services[1].preStop.httpGet.port", func(s *v1alpha1.MockupStack) {
+			s.Spec.Services[1].PreStop = &v1alpha1.PreStop{HTTPGet: &v1alpha1.HTTPGetHook{}}
+		}},
 		{"spec.gateway.https.hostPort", func(s *v1alpha1.MockupStack) { s.Spec.Gateway.HTTPS.HostPort = 0 }},
 		{"spec.gateway.http.hostIP", func(s *v1alpha1.MockupStack) { s.Spec.Gateway.HTTP.HostIP = "localhost" }},
 		{"spec.gateway.http.hostPort", func(s *v1alpha1.MockupStack) { s.Spec.Gateway.HTTP.HostPort = 443 }},

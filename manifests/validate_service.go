@@ -33,9 +33,8 @@ func (v *validator) service(field string, s *v1alpha1.Service) {
 	v.mounts(field+".volumeMounts", s.VolumeMounts)
 	v.environment(field, s)
 	v.resources(field+".resources", s.Resources)
-	if t := s.UpdateStrategy.Type; t != "" && t != v1alpha1.UpdateRolling && t != v1alpha1.UpdateRecreate {
-		v.reject(field+".updateStrategy.type", string(t), "is neither RollingUpdate nor Recreate")
-	}
+	v.rollout(field, s)
+	v.stop(field, s)
 	v.services[s.Name] = true
 }
 

@@ -13,7 +13,7 @@ import (
 type workload struct {
 	component   string
 	replicas    int32
-	recreate    bool
+	rollout     rollout
 	networks    []v1alpha1.NetworkAttachment
 	annotations map[string]string
 	grace       int64
@@ -29,6 +29,9 @@ func (r *renderer) deployment(w workload) *appsv1.Deployment {
 			annotations[AnnotationIPPrefix+n.Name] = n.IP
 		}
 	}
+	if at := RestartedAt(r.stack, w.component); at != "" {
+		annotations[AnnotationRestartedAt] = at
+	}
 	w.pod.TerminationGracePeriodSeconds = &w.grace
 	w.pod.EnableServiceLinks = ptr(false)
 	w.pod.AutomountServiceAccountToken = ptr(false)
@@ -38,26 +41,15 @@ func (r *renderer) deployment(w workload) *appsv1.Deployment {
 		Spec: appsv1.DeploymentSpec{
 			Replicas:                &w.replicas,
 			Selector:                &metav1.LabelSelector{MatchLabels: selectorLabels(r.owner, w.component)},
-			Strategy:                strategy(w.recreate),
-			ProgressDeadlineSeconds: ptr[int32](progressDeadlineSeconds),
+			Strategy:                w.rollout.strategy,
+			MinReadySeconds:         w.rollout.minReady,
+			ProgressDeadlineSeconds: &w.rollout.progressDeadline,
 			RevisionHistoryLimit:    ptr[int32](revisionHistoryLimit),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
 				Spec:       w.pod,
 			},
 		},
-	}
-}
-
-// strategy never has fewer pods ready than wanted, unless two at once can't be.
-func strategy(recreate bool) appsv1.DeploymentStrategy {
-	if recreate {
-		return appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
-	}
-	one, none := intstr.FromInt32(1), intstr.FromInt32(0)
-	return appsv1.DeploymentStrategy{
-		Type:          appsv1.RollingUpdateDeploymentStrategyType,
-		RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &one, MaxUnavailable: &none},
 	}
 }
 

@@ -20,6 +20,11 @@ const (
 	ReasonWorkloadNotReady = "WorkloadNotReady"
 	// ReasonWorkloadFailed: a workload can't be run as specified; the message names it and the cause.
 	ReasonWorkloadFailed = "WorkloadFailed"
+	// ReasonRolloutFailed: a change of a workload could not be rolled out; the message names it, the cause, and whether the
+	// previous revision still serves.
+	ReasonRolloutFailed = "RolloutFailed"
+	// ReasonConfigurationRejected: a program refused its changed configuration and runs on with its last good one.
+	ReasonConfigurationRejected = "ConfigurationRejected"
 	// ReasonImageUnavailable: an image is neither there nor to be had.
 	ReasonImageUnavailable = "ImageUnavailable"
 	// ReasonBackendUnavailable: Podman or the cluster does not answer.

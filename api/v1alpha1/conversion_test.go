@@ -60,6 +60,31 @@ func TestProbeToCore(t *testing.T) {
 	}
 }
 
+func TestPreStopToCore(t *testing.T) {
+	none, five := int64(0), int64(5)
+	for name, c := range map[string]struct {
+		hook *PreStop
+		want *corev1.LifecycleHandler
+	}{
+		"none":       {nil, nil},
+		"turned off": {&PreStop{SleepSeconds: &none}, nil},
+		"sleep":      {&PreStop{SleepSeconds: &five}, &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 5}}},
+		"exec": {
+			&PreStop{Exec: &ExecProbe{Command: []string{"a", "b"}}},
+			&corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"a", "b"}}},
+		},
+		"http": {
+			&PreStop{HTTPGet: &HTTPGetHook{Path: "/quit", Port: 80}},
+			&corev1.LifecycleHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/quit", Port: intstr.FromInt32(80)}},
+		},
+	} {
+		got := c.hook.ToCore()
+		if (got == nil) != (c.want == nil) || got != nil && !reflect.DeepEqual(got.PreStop, c.want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
 func TestResourcesToCore(t *testing.T) {
 	cpu, memory := resource.MustParse("500m"), resource.MustParse("64Mi")
 	got := (&Resources{Requests: ResourceAmounts{CPU: &cpu}, Limits: ResourceAmounts{CPU: &cpu, Memory: &memory}}).ToCore()

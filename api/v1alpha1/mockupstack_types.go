@@ -88,6 +88,13 @@ type MockupStackSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Services []Service `json:"services"`
+
+	// revisionHistoryLimit is how many earlier specifications are kept, to which "mockup rollout undo" can go back; the
+	// default is 10.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 }
 
 // Network is a layer 3 network of the stack.
@@ -121,8 +128,9 @@ type NetworkAttachment struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=24
 	Name string `json:"name"`
-	// ip is a fixed address from the lower half of the network's subnet. Allowed with one replica only. It is granted on
-	// Podman; on a cluster, where addresses belong to nobody, it is reported as not portable.
+	// ip is a fixed address from the lower half of the network's subnet. Allowed with one replica only. On Podman it leads
+	// to the pod that bears the service's name, and moves with the name when an update replaces the pod; on a cluster,
+	// where addresses belong to nobody, it is reported as not portable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=45
 	// +kubebuilder:validation:XValidation:rule=`isIP(self) && ip(self).family() == 4`,message=`must be an IPv4 address, e.g. 172.18.0.3`
@@ -134,6 +142,9 @@ type MockupStackStatus struct {
 	// observedGeneration is the metadata.generation that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// revision is the number of the specification among those that are kept; "mockup rollout history" lists them.
+	// +optional
+	Revision int64 `json:"revision,omitempty"`
 	// conditions are Ready, Reconciling and Stalled.
 	// +optional
 	// +listType=map
@@ -172,6 +183,13 @@ type WorkloadStatus struct {
 	Phase string `json:"phase"`
 	// ready replicas of those wanted, e.g. "1/1".
 	Ready string `json:"ready"`
+	// updated replicas, those of the newest specification, of those wanted, e.g. "1/1".
+	// +optional
+	Updated string `json:"updated,omitempty"`
+	// restartedAt is the newest request for a restart (annotation restart.mockup.dev/NAME of the stack) that this status
+	// speaks of.
+	// +optional
+	RestartedAt string `json:"restartedAt,omitempty"`
 	// restarts of the containers of the current pods.
 	// +optional
 	Restarts int32 `json:"restarts,omitempty"`

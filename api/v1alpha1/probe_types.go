@@ -112,7 +112,7 @@ type TCPSocketProbe struct {
 	Port int32 `json:"port"`
 }
 
-// ExecProbe is a program in the container.
+// ExecProbe is a program that is run in the container.
 type ExecProbe struct {
 	// command and its arguments; no shell is around it.
 	// +required

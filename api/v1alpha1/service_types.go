@@ -10,6 +10,9 @@ import (
 // +kubebuilder:validation:XValidation:rule=`self.?replicas.orValue(1) <= 1 || !self.networks.exists(a, has(a.ip))`,fieldPath=`.replicas`,message=`must be 1 for a service with a fixed address`,messageExpression=`'must be 1 for a service with a fixed address; this one has %s'.format([self.networks.filter(a, has(a.ip)).map(a, a.ip)])`
 // +kubebuilder:validation:XValidation:rule=`self.?replicas.orValue(1) <= 1 || !(has(self.volumeMounts) && self.volumeMounts.exists(m, !m.?readOnly.orValue(false)))`,fieldPath=`.replicas`,message=`must be 1 for a service that writes to a volume; set readOnly in its volumeMounts`
 // +kubebuilder:validation:XValidation:rule=`self.?updateStrategy.type.orValue('Recreate') == 'Recreate' || !(has(self.volumeMounts) && self.volumeMounts.exists(m, !m.?readOnly.orValue(false)))`,fieldPath=`.updateStrategy.type`,message=`must be Recreate for a service that writes to a volume, since two pods would write during an update`
+// +kubebuilder:validation:XValidation:rule=`!(has(self.updateStrategy) && (has(self.updateStrategy.maxSurge) || has(self.updateStrategy.maxUnavailable))) || (has(self.updateStrategy.type) ? self.updateStrategy.type != 'Recreate' : !(has(self.volumeMounts) && self.volumeMounts.exists(m, !m.?readOnly.orValue(false))))`,fieldPath=`.updateStrategy`,message=`maxSurge and maxUnavailable are for RollingUpdate; a service that writes to a volume is updated by Recreate`
+// +kubebuilder:validation:XValidation:rule=`self.?progressDeadlineSeconds.orValue(300) < 1 || self.?progressDeadlineSeconds.orValue(300) > self.?minReadySeconds.orValue(0)`,fieldPath=`.progressDeadlineSeconds`,message=`must be greater than minReadySeconds, else no roll-out is ever done in time`,messageExpression=`'must be greater than minReadySeconds, which is %d; it is %d'.format([self.?minReadySeconds.orValue(0), self.?progressDeadlineSeconds.orValue(300)])`
+// +kubebuilder:validation:XValidation:rule=`self.?preStop.sleepSeconds.orValue(0) == 0 || self.?preStop.sleepSeconds.orValue(0) < self.?terminationGracePeriodSeconds.orValue(30)`,fieldPath=`.preStop.sleepSeconds`,message=`must be less than terminationGracePeriodSeconds, after which the container is killed`,messageExpression=`'must be less than terminationGracePeriodSeconds, which is %d'.format([self.?terminationGracePeriodSeconds.orValue(30)])`
 type Service struct {
 	// name of the service: other pods of its networks reach it as http://NAME:PORT.
 	// +required
@@ -87,33 +90,32 @@ type Service struct {
 	// updateStrategy says how a change is rolled out.
 	// +optional
 	UpdateStrategy UpdateStrategy `json:"updateStrategy,omitzero"`
+	// minReadySeconds that a new pod must be ready without a break before it counts as available, and an old one is
+	// retired for it; the default is 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	MinReadySeconds int32 `json:"minReadySeconds,omitempty"`
+	// progressDeadlineSeconds within which a roll-out must make some progress, else it has failed and the stack is
+	// stalled with the reason RolloutFailed; what still serves goes on serving. It is greater than minReadySeconds; the
+	// default is 300.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+	// preStop is what happens in a pod between the moment when its name is withdrawn and SIGTERM. It is part of
+	// terminationGracePeriodSeconds. The default is {sleepSeconds: 3} for a service that is rolled, since clients that
+	// hold its address need a moment, and none for one that is recreated or whose termination grace is 3 seconds or less.
+	// +optional
+	PreStop *PreStop `json:"preStop,omitempty"`
 	// security is what the container may do.
 	// +optional
 	Security Security `json:"security,omitzero"`
-	// terminationGracePeriodSeconds between SIGTERM and SIGKILL; the default is 30.
+	// terminationGracePeriodSeconds from the beginning of a pod's end, preStop included, to SIGKILL; the default is 30.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=3600
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
-}
-
-// UpdateType is how a change is rolled out.
-//
-// +kubebuilder:validation:Enum=RollingUpdate;Recreate
-type UpdateType string
-
-// The update types.
-const (
-	UpdateRolling  UpdateType = "RollingUpdate"
-	UpdateRecreate UpdateType = "Recreate"
-)
-
-// UpdateStrategy says how a change is rolled out.
-type UpdateStrategy struct {
-	// type is RollingUpdate or Recreate. The default is RollingUpdate, and Recreate for a service that mounts a volume
-	// for writing.
-	// +optional
-	Type UpdateType `json:"type,omitempty"`
 }
 
 // Security is what a container may do. By default it may not write to its root file system and has no privileges.

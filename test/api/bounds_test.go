@@ -49,6 +49,9 @@ func company(field string) []string {
 	if probe := regexp.MustCompile(`^(.*\.probes\.\w+)\.\w+$`).FindStringSubmatch(field); probe != nil {
 		return []string{probe[1] + ".tcpSocket.port=80"}
 	}
+	if service, ok := strings.CutSuffix(field, ".minReadySeconds"); ok {
+		return []string{service + ".progressDeadlineSeconds=3602"}
+	}
 	if get, ok := strings.CutSuffix(field, ".scheme"); ok {
 		return []string{get + ".port=80"}
 	}
@@ -66,6 +69,7 @@ func emptyCases() []refusal {
 		values("command of a probe is not empty", "spec.services[0].probes.startup.exec.command", "[a]", "[]", least),
 		values("command of a readiness probe is not empty", "spec.services[0].probes.readiness.exec.command", "[a]", "[]", least),
 		values("command of a liveness probe is not empty", "spec.services[0].probes.liveness.exec.command", "[a]", "[]", least),
+		values("command before a stop is not empty", "spec.services[0].preStop.exec.command", "[a]", "[]", least),
 		values("services join a network", "spec.services[2].networks", "[{name: public}]", "[]", least).beside(plain, "spec.services[2].name=plain"),
 		values("variable names are unique", "spec.services[0].env", "[{name: A}, {name: B}]", "[{name: A}, {name: A}]", `{"name":"A"}`).
 			at("spec.services[0].env[1]"),

@@ -17,7 +17,7 @@ type refusal struct {
 func refusals() []refusal {
 	return slices.Concat(
 		nameCases(), networkCases(), addressCases(), gatewayCases(), routeCases(),
-		volumeCases(), mountCases(), serviceCases(), environmentCases(), probeCases(), resourceCases(),
+		volumeCases(), mountCases(), serviceCases(), rolloutCases(), environmentCases(), probeCases(), resourceCases(),
 	)
 }
 

@@ -124,6 +124,8 @@ func required(s *apiextensions.JSONSchemaProps, name string) string {
 
 func typeOf(s apiextensions.JSONSchemaProps) string {
 	switch {
+	case s.XIntOrString && s.Pattern == "":
+		return "number or percentage"
 	case s.XIntOrString:
 		return "quantity"
 	case s.Items != nil:
