@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"mockup.dev/mockup/internal/backend/podman/node"
+	"mockup.dev/mockup/internal/systemd"
 )
 
 // agent is the node agent of this Podman, whose client is made when Podman has said whether it is rootless: then the
@@ -39,6 +40,17 @@ func (a *agent) Delete(ctx context.Context, owner string) error {
 		return err
 	}
 	return c.Delete(ctx, owner)
+}
+
+// start has the agent run before it is needed.
+func (a *agent) start(ctx context.Context) {
+	c, err := a.connect(ctx)
+	if err == nil {
+		err = c.Start(ctx)
+	}
+	if err != nil { // whoever needs it says so
+		a.log.V(1).Info("the node agent could not be started early", "error", err.Error())
+	}
 }
 
 // dial connects to an address on the pods' networks: from here, unless Podman is rootless.
@@ -76,8 +88,12 @@ func (a *agent) connect(ctx context.Context) (*node.Client, error) {
 	return c, nil
 }
 
-// command starts the agent.
+// command starts the agent. An operator that systemd runs has it started by its own unit, so that it is not in the
+// operator's cgroup and not bound by what the operator may not do.
 func (a *agent) command(rootless bool, dir string) ([]string, error) {
+	if unit := systemd.NodeCommand(); unit != nil {
+		return unit, nil
+	}
 	program := a.program
 	if program == "" {
 		var err error
@@ -87,7 +103,7 @@ func (a *agent) command(rootless bool, dir string) ([]string, error) {
 	}
 	command := []string{program, "node", "--dir", dir}
 	if rootless {
-		command = append([]string{"podman", "unshare", "--rootless-netns"}, command...)
+		command = append(systemd.InRootlessNetwork("podman"), command...)
 	}
 	return command, nil
 }

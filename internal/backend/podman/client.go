@@ -169,7 +169,7 @@ func (c *client) network(ctx context.Context, infraID string) (podNetwork, error
 	if err != nil {
 		return podNetwork{}, fmt.Errorf("inspecting infra container %.12s: %w", infraID, err)
 	}
-	found := podNetwork{netns: data.NetworkSettings.SandboxKey, byNet: map[string]endpoint{}}
+	found := podNetwork{netns: namespaceOf(data.NetworkSettings.SandboxKey, data.State.Pid), byNet: map[string]endpoint{}}
 	for name, n := range data.NetworkSettings.Networks {
 		if addr, err := netip.ParseAddr(n.IPAddress); err == nil {
 			_, noGateway := netip.ParseAddr(n.Gateway)
@@ -177,6 +177,16 @@ func (c *client) network(ctx context.Context, infraID string) (podNetwork, error
 		}
 	}
 	return found, nil
+}
+
+// namespaceOf is the path of a pod's network namespace, whose first process is pid. A rootless Podman mounts the file in a
+// mount namespace of its own; a node agent that was there before the first pod sees an empty file. The process is seen by
+// all.
+func namespaceOf(file string, pid int) string {
+	if file == "" || pid == 0 || strings.HasPrefix(file, "/run/netns/") {
+		return file
+	}
+	return fmt.Sprintf("/proc/%d/ns/net", pid)
 }
 
 func (c *client) connect(ctx context.Context, name, infraID string, e endpoint) error {
@@ -284,11 +294,20 @@ func (c *client) setRestart(ctx context.Context, id string, policy restartPolicy
 	if err != nil {
 		return err
 	}
-	_, err = containers.Update(ctx, &types.ContainerUpdateOptions{NameOrID: id, RestartPolicy: ptr(string(policy))})
-	if err != nil {
-		return fmt.Errorf("setting the restart policy of container %.12s to %s: %w", id, policy, err)
+	o := &types.ContainerUpdateOptions{NameOrID: id, RestartPolicy: ptr(string(policy))}
+	if policy == restartOnce {
+		o.RestartRetries = ptr(uint(1))
 	}
-	return nil
+	_, failure := containers.Update(ctx, o)
+	if failure == nil {
+		return nil
+	}
+	// The policy is written down first; then the runtime is told about resources, which fails for a process that just ended.
+	data, err := containers.Inspect(ctx, id, nil)
+	if err == nil && data.HostConfig.RestartPolicy != nil && data.HostConfig.RestartPolicy.Name == string(policy) {
+		return nil
+	}
+	return fmt.Errorf("setting the restart policy of container %.12s to %s: %w", id, policy, failure)
 }
 
 func (c *client) details(ctx context.Context, id string) (containerDetails, error) {
@@ -519,9 +538,28 @@ func discard(lines <-chan string, done <-chan error) {
 	}
 }
 
-// exec has a connection of its own: to attach, the bindings replace the transport of the one they are given (attach.go,
-// newUpgradeRequest), which is a race with its other users and leaves its open connections to nobody.
+// exec runs a command, and ends it with ctx: an attached session does not end by that itself, and is left to end behind.
 func (c *client) exec(ctx context.Context, container string, e execRequest) (int, error) {
+	type result struct {
+		code int
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		code, err := c.session(ctx, container, e)
+		done <- result{code, err}
+	}()
+	select {
+	case r := <-done:
+		return r.code, r.err
+	case <-ctx.Done():
+		return -1, fmt.Errorf("running %q: %w", e.command[0], ctx.Err())
+	}
+}
+
+// session has a connection of its own: to attach, the bindings replace the transport of the one they are given (attach.go,
+// newUpgradeRequest), which is a race with its other users and leaves its open connections to nobody.
+func (c *client) session(ctx context.Context, container string, e execRequest) (int, error) {
 	opened, err := bindings.NewConnection(ctx, c.uri)
 	if err != nil {
 		return -1, fmt.Errorf("connecting to Podman at %s: %w", c.uri, err)
@@ -552,10 +590,13 @@ func runSession(ctx context.Context, container string, e execRequest) (int, erro
 	if e.stdin != nil {
 		o = o.WithInputStream(*bufio.NewReader(e.stdin)).WithAttachInput(true)
 	}
-	// Podman keeps a session for five minutes, and takes seconds to remove a container that still has some.
-	defer func() {
+	// Podman keeps a session for five minutes, and takes seconds to remove a container that still has some. Removed by
+	// force, what still runs is ended.
+	remove := sync.OnceFunc(func() {
 		_ = containers.ExecRemove(context.WithoutCancel(ctx), session, &containers.ExecRemoveOptions{Force: ptr(true)})
-	}()
+	})
+	defer context.AfterFunc(ctx, remove)()
+	defer remove()
 	if err := containers.ExecStartAndAttach(ctx, session, o); err != nil {
 		return -1, fmt.Errorf("running %q: %w", e.command[0], err)
 	}

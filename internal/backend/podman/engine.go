@@ -94,6 +94,9 @@ type restartPolicy string
 const (
 	restartAlways restartPolicy = "always"
 	restartNever  restartPolicy = "no"
+	// restartOnce has Podman start a container again that failed, unless it has already done so since it was started by
+	// somebody else: on-failure with one retry.
+	restartOnce restartPolicy = "on-failure"
 )
 
 // containerDetails are what inspecting a container tells beside the list.

@@ -61,6 +61,24 @@ func (b *Backend) forget(owner manifests.Owner) {
 	delete(b.memory, owner.String())
 }
 
+func (b *Backend) lifeOf(owner manifests.Owner, id string) life {
+	m := b.memoryOf(owner)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return m.lives[id]
+}
+
+// died has Podman start a container that ended once and not more. It can't wait for a pass: one that ends as soon as it is
+// started is started twice a second.
+func (b *Backend) died(owner manifests.Owner, e event) {
+	if e.labels[labelKind] == "" || e.labels[labelKind] == "Job" || e.labels[labelPurpose] != "" || b.lifeOf(owner, e.id).held {
+		return
+	}
+	if err := b.hold(context.Background(), owner, e.id, restartOnce); err != nil { // it may be on its way out
+		b.log.V(1).Info("a container that ended could not be held", "container", e.name, "error", err.Error())
+	}
+}
+
 // remember brings the lives of containers up to date and drops those that are gone.
 func (b *Backend) remember(owner manifests.Owner, s *seen) {
 	m := b.memoryOf(owner)

@@ -24,6 +24,8 @@ const (
 	labelGrace = "mockup.dev/termination-grace-seconds"
 	// labelPreStop on a pod are its hooks, as preStopLabel writes them.
 	labelPreStop = "mockup.dev/pre-stop"
+	// labelHostPorts on a pod are its host ports, as hostPortsOf writes them.
+	labelHostPorts = "mockup.dev/host-ports"
 	// labelProbes on a pod are the probes of its containers, as noteProbes writes them.
 	labelProbes = "mockup.dev/probes"
 	// labelPurpose on a pod says what it is for, if not for its workload: see purposeTest.

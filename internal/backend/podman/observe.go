@@ -34,8 +34,8 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	owner := want.owner.String()
 	s := seen{
 		adopted: map[string]bool{}, images: map[string]string{}, net: map[string]podNetwork{}, ready: map[string]readiness{},
-		lives: map[string]life{}, edited: map[string]string{}, rejected: map[string]string{},
-		busy: b.tasks.busy(), held: b.tasks.held(), now: time.Now(),
+		lives: map[string]life{}, edited: map[string]string{}, rejected: map[string]string{}, shut: map[string]bool{},
+		busy: b.tasks.busy(want.owner), held: b.tasks.held(), now: time.Now(),
 	}
 	var err error
 	if s.pods, err = b.engine.pods(ctx, owner); err != nil {
@@ -60,6 +60,7 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	for _, p := range s.pods {
 		b.learn(ctx, want.owner, p)
 		s.net[p.id] = b.networkOf(p)
+		s.shut[p.id] = b.doors.shut(p.id, s.now)
 	}
 	b.remember(want.owner, &s)
 	b.examine(ctx, want, &s)

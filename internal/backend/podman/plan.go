@@ -31,6 +31,8 @@ type seen struct {
 	lives map[string]life
 	// edited tells of a container ID what about it is not as it was played.
 	edited map[string]string
+	// shut tells of a pod ID that its host ports lead nowhere.
+	shut map[string]bool
 	// rejected has, by pod name, the digest of the configuration that its program refused.
 	rejected map[string]string
 	now      time.Time
@@ -70,6 +72,7 @@ const (
 	replacePod       action = "replace pod"
 	restartPod       action = "restart pod"
 	joinNetworks     action = "join networks of pod"
+	openPorts        action = "open host ports of pod"
 	removePod        action = "remove pod"
 	reloadPod        action = "reload configuration of pod"
 	startContainer   action = "start container of pod"

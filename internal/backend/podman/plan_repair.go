@@ -22,6 +22,9 @@ func (p *planner) repair(w *wantedWorkload, m member) {
 	case !want.attached(p.net[m.pod.id].byNet):
 		base.action = joinNetworks
 		p.add(base)
+	case p.shut[m.pod.id] && m.ready:
+		base.action = openPorts
+		p.add(base)
 	case p.stale(&want, m.pod):
 		base.action, base.id = reloadPod, mainContainer(w, m.pod).id
 		p.add(base)
@@ -112,7 +115,8 @@ const (
 	crashMemory = 10 * time.Minute
 )
 
-// life is what is remembered of a container: how often it ended in a row.
+// life is what is remembered of a container: how often it ended in a row. Its first restart is Podman's own, and quick; by
+// then Podman has been told that it is the last one.
 type life struct {
 	// started and restarts identify the start that was seen last.
 	started  time.Time
@@ -120,7 +124,7 @@ type life struct {
 	crashes  int
 	// counted tells whether the end of this start is among crashes.
 	counted bool
-	// held tells whether Podman does not start it again by itself.
+	// held tells whether Podman has been told not to start it again and again.
 	held bool
 }
 

@@ -176,6 +176,8 @@ func TestPlan(t *testing.T) {
 			}, then: []string{"release container of pod ns-web-0"}},
 		{name: "a pod that lost a network joins it again", want: wantedWeb(1, "a"), from: 1, hash: "a",
 			seen: func(s *seen) { s.net["id-ns-web-0"] = podNetwork{} }, then: []string{"join networks of pod ns-web-0"}},
+		{name: "host ports that lead nowhere are opened anew", want: wantedWeb(1, "a"), from: 1, hash: "a",
+			seen: func(s *seen) { s.shut = map[string]bool{"id-ns-web-0": true} }, then: []string{"open host ports of pod ns-web-0"}},
 		{name: "changed configuration is reloaded", want: wantedWeb(1, "a").with(reloading), from: 1, hash: "a",
 			seen: func(s *seen) { s.loaded("old") }, then: []string{"reload configuration of pod ns-web-0"}},
 		{name: "loaded configuration is left alone", want: wantedWeb(1, "a").with(reloading), from: 1, hash: "a",

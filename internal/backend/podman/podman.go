@@ -44,7 +44,11 @@ type Backend struct {
 	changes *changes
 	tasks   *tasks
 	prober  *prober
+	doors   *doors
 	images  *pulls
+
+	// begin is run when changes are first asked for; nil for nothing.
+	begin func(ctx context.Context)
 
 	mu sync.Mutex
 	// infra maps the ID of each infra container, which bears no label, to its owner.
@@ -67,7 +71,9 @@ type nodeAgent interface {
 func New(o Options) *Backend {
 	c := &client{uri: o.URI}
 	agent := &agent{engine: c, program: o.Node, log: o.Log.WithName("node")}
-	return newBackend(c, agent, agent.dial, o)
+	b := newBackend(c, agent, agent.dial, o)
+	b.begin = agent.start
+	return b
 }
 
 func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
@@ -80,6 +86,7 @@ func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	}
 	b.tasks = newTasks(b.changes.add)
 	b.prober = newProber(e, dial, b.changes.add)
+	b.doors = newDoors(b.changes.add)
 	b.images = newPulls(e, b.changes.add)
 	return b
 }
@@ -102,12 +109,21 @@ func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observa
 		}
 		b.tasks.start(set.Owner, st.podName(), st.work(), func(ctx context.Context) error { return b.podStep(ctx, set.Owner, st) })
 	}
-	b.changes.addAt(set.Owner, todo.next)
-	s.busy = b.tasks.busy()
+	s.busy = b.tasks.busy(set.Owner)
+	o, deadline := b.report(&want, &s, told)
+	b.changes.addAt(set.Owner, sooner(todo.next, deadline))
 	if set.Remove && len(s.pods) == 0 && len(s.networks) == 0 {
 		b.forget(set.Owner)
 	}
-	return b.report(&want, &s, told), nodeErr
+	return o, nodeErr
+}
+
+// sooner of two times, of which the zero time is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // wanted is the set in Podman's terms, if it can be applied at all.
@@ -133,6 +149,7 @@ func (b *Backend) prepare(ctx context.Context, want *wanted) (seen, agenda, erro
 		return s, agenda{}, err
 	}
 	b.prober.attend(want.owner, &s)
+	b.doors.attend(want.owner, s.pods)
 	b.readiness(&s)
 	todo := plan(*want, s)
 	quick, err := b.takeQuick(ctx, want.owner, todo.steps)
@@ -189,6 +206,9 @@ func (b *Backend) tellNode(ctx context.Context, want *wanted, s *seen, steps []s
 
 // Changes implements backend.Backend.
 func (b *Backend) Changes(ctx context.Context) <-chan manifests.Owner {
+	if b.begin != nil {
+		go b.begin(ctx)
+	}
 	go b.watch(ctx)
 	return b.changes.stream(ctx)
 }

@@ -35,7 +35,7 @@ type progress struct {
 }
 
 // report judges what was seen, and remembers which workloads serve and how roll-outs go on.
-func (b *Backend) report(w *wanted, s *seen, told told) backend.Observation {
+func (b *Backend) report(w *wanted, s *seen, told told) (backend.Observation, time.Time) {
 	b.readiness(s)
 	m := b.memoryOf(w.owner)
 	k := knowledge{
@@ -56,7 +56,7 @@ func (b *Backend) report(w *wanted, s *seen, told told) backend.Observation {
 	for _, state := range o.Objects {
 		m.served[state.Ref] = state.Phase == backend.Ready || state.Phase == backend.NotReady
 	}
-	return o
+	return o, nextDeadline(o, w, k.progress, s.now)
 }
 
 // advance notes which roll-outs have moved since the last pass.
@@ -77,6 +77,20 @@ func advance(before map[manifests.Ref]progress, w *wanted, s *seen) map[manifest
 		after[workload.ref] = now
 	}
 	return after
+}
+
+// nextDeadline is when the first roll-out that goes on will have made no progress for too long; none after now is the zero
+// time.
+func nextDeadline(o backend.Observation, w *wanted, p map[manifests.Ref]progress, now time.Time) time.Time {
+	var next time.Time
+	for i := range w.workloads {
+		ref, limit := w.workloads[i].ref, w.workloads[i].rollout.deadline
+		state, _ := o.Find(ref)
+		if at := p[ref].since.Add(limit); limit > 0 && state.Phase == backend.Progressing && at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
 }
 
 // judge says what is there in the words of the seam. It is pure.

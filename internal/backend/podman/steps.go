@@ -78,15 +78,22 @@ func (b *Backend) podStep(ctx context.Context, owner manifests.Owner, s step) er
 	case replacePod:
 		return b.replace(ctx, owner, s)
 	case restartPod:
-		return b.engine.restartPod(ctx, s.pod.id)
+		return b.restart(ctx, owner, s.pod)
 	case startContainer:
+		// The next end is not Podman's to mend: see life.
+		if err := b.hold(ctx, owner, s.id, restartNever); err != nil {
+			return err
+		}
 		return b.engine.startContainer(ctx, s.id)
 	case holdContainer:
-		return b.hold(ctx, owner, s.id, restartNever)
+		return b.hold(ctx, owner, s.id, restartOnce)
 	case releaseContainer:
 		return b.hold(ctx, owner, s.id, restartAlways)
 	case joinNetworks:
-		return b.join(ctx, s)
+		return b.join(ctx, s, false)
+	case openPorts:
+		b.doors.opened(s.pod.id)
+		return b.join(ctx, s, true)
 	case reloadPod:
 		return b.noteRejected(owner, s.want, b.take(ctx, owner, s))
 	case removePod:
@@ -108,6 +115,18 @@ func (b *Backend) replace(ctx context.Context, owner manifests.Owner, s step) er
 	return b.play(ctx, owner, s.want)
 }
 
+// restart starts a whole pod anew, with the restarts of containers that ended by themselves in our hands.
+func (b *Backend) restart(ctx context.Context, owner manifests.Owner, pod podInfo) error {
+	for _, c := range pod.containers {
+		if c.stopped() && b.lifeOf(owner, c.id).crashes > 1 {
+			if err := b.hold(ctx, owner, c.id, restartNever); err != nil {
+				return err
+			}
+		}
+	}
+	return b.engine.restartPod(ctx, pod.id)
+}
+
 // hold takes the restarts of a container over from Podman, or gives them back.
 func (b *Backend) hold(ctx context.Context, owner manifests.Owner, id string, policy restartPolicy) error {
 	if err := b.engine.setRestart(ctx, id, policy); err != nil {
@@ -117,7 +136,7 @@ func (b *Backend) hold(ctx context.Context, owner manifests.Owner, id string, po
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := m.lives[id]
-	l.held = policy == restartNever
+	l.held = policy != restartAlways
 	if !l.held {
 		l.crashes = 0
 	}
@@ -139,8 +158,9 @@ func (b *Backend) noteRejected(owner manifests.Owner, want *wantedPod, err error
 	return err
 }
 
-// join gives a pod back the networks that it lost, under the addresses that it had there.
-func (b *Backend) join(ctx context.Context, s step) error {
+// join gives a pod back the networks that it lost, under the addresses that it had there. Anew, it leaves the others and
+// joins them again, too, which has Podman open its host ports; open connections live on.
+func (b *Backend) join(ctx context.Context, s step, anew bool) error {
 	known := b.networkOf(s.pod).byNet
 	defer b.forgetNetwork(s.pod.infra.id)
 	now, err := b.engine.network(ctx, s.pod.infra.id)
@@ -148,8 +168,14 @@ func (b *Backend) join(ctx context.Context, s step) error {
 		return err
 	}
 	for _, a := range s.want.attachments {
-		if _, on := now.byNet[a.network]; on {
+		_, on := now.byNet[a.network]
+		if on && !anew {
 			continue
+		}
+		if on {
+			if err := b.engine.disconnect(ctx, a.network, s.pod.infra.id); err != nil {
+				return err
+			}
 		}
 		if err := b.engine.connect(ctx, a.network, s.pod.infra.id, known[a.network]); err != nil {
 			return err

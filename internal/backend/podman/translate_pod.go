@@ -86,6 +86,9 @@ func (p *wantedPod) labelled(ref manifests.Ref, template *corev1.PodTemplateSpec
 	p.labels[manifests.LabelWorkload], p.labels[labelKind] = ref.Name, ref.Kind
 	p.labels[labelGrace] = strconv.Itoa(int(p.grace.Seconds()))
 	p.labels[labelServices] = strings.Join(p.services, ",")
+	if ports := hostPortsOf(&template.Spec); ports != "" {
+		p.labels[labelHostPorts] = ports
+	}
 	hooks, err := preStopLabel(&template.Spec)
 	if hooks != "" {
 		p.labels[labelPreStop] = hooks

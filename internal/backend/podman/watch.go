@@ -173,6 +173,9 @@ func (b *Backend) heed(e event) {
 		if e.action == "update" || e.action == "rename" {
 			b.forgetExamined(e.id)
 		}
+		if e.action == "died" {
+			go b.died(o, e)
+		}
 		b.prober.wake(e.id)
 		b.changes.add(o)
 		return

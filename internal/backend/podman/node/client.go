@@ -83,6 +83,9 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "unix", SocketPath(c.dir))
 }
 
+// Start has an agent run, so that the first Put need not wait for it.
+func (c *Client) Start(ctx context.Context) error { return c.ensure(ctx) }
+
 // Put makes state true for its owner, and returns when it is. What could not be made true for a pod is in the answer; an
 // error means that some of it may not be true, and that the same call is to be made again.
 func (c *Client) Put(ctx context.Context, state State) (Answer, error) {

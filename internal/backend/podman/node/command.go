@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"mockup.dev/mockup/internal/footprint"
 )
 
 // Command is the agent as a command of its own, hidden, for a Client starts it.
@@ -27,6 +29,12 @@ Exit codes: 0 when told to end or not needed, 1 on an error, 2 when called wrong
 	cmd.Flags().StringVar(&dir, "dir", DefaultDir(), "folder of its socket and of what it was told")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+		footprint.Bound()
+		go func() {
+			if err := footprint.Keep(cmd.Context()); err != nil {
+				log.Info("memory was not given back", "error", err.Error())
+			}
+		}()
 		err := Run(cmd.Context(), Options{Dir: dir, Log: log})
 		if err != nil {
 			log.Error("ended", "error", err.Error()) // a client that started it quotes the last line

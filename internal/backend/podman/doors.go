@@ -1,0 +1,137 @@
+package podman
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// Podman has the kernel lead host ports to their pods, and never looks again: who flushes the host's firewall shuts them.
+const (
+	// doorPause is the pause between two tries of a host port, doorTimeout the patience with one, and doorTries how many
+	// must fail in a row.
+	doorPause   = 5 * time.Second
+	doorTimeout = time.Second
+	doorTries   = 2
+	// doorRest is how long a pod whose ports were opened anew is left alone: what shuts them may be there to stay.
+	doorRest = 10 * time.Minute
+)
+
+// doors tries the host ports of running pods.
+type doors struct {
+	changed func(manifests.Owner)
+
+	mu  sync.Mutex
+	all map[string]*door
+}
+
+// door is the host ports of one pod.
+type door struct {
+	owner  manifests.Owner
+	cancel context.CancelFunc
+	shut   bool
+	opened time.Time
+}
+
+func newDoors(changed func(manifests.Owner)) *doors {
+	return &doors{changed: changed, all: map[string]*door{}}
+}
+
+// hostPortsOf are the addresses of the host ports of a template, as a label has them.
+func hostPortsOf(spec *corev1.PodSpec) string {
+	var out []string
+	for _, c := range spec.Containers {
+		for _, p := range c.Ports {
+			if p.HostPort != 0 && (p.Protocol == corev1.ProtocolTCP || p.Protocol == "") {
+				out = append(out, net.JoinHostPort(p.HostIP, strconv.Itoa(int(p.HostPort))))
+			}
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+// attend tries the host ports of an owner's pods, and no others of that owner.
+func (d *doors) attend(owner manifests.Owner, pods []podInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	there := map[string]bool{}
+	for _, p := range pods {
+		ports := p.labels[labelHostPorts]
+		if ports == "" {
+			continue
+		}
+		there[p.id] = true
+		if d.all[p.id] == nil {
+			ctx, cancel := context.WithCancel(context.Background())
+			d.all[p.id] = &door{owner: owner, cancel: cancel}
+			go d.watch(ctx, p.id, strings.Split(ports, ","))
+		}
+	}
+	for id, door := range d.all {
+		if door.owner.Is(owner) && !there[id] {
+			door.cancel()
+			delete(d.all, id)
+		}
+	}
+}
+
+func (d *doors) watch(ctx context.Context, pod string, ports []string) {
+	failed := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(doorPause):
+		}
+		failed++
+		if answers(ctx, ports) {
+			failed = 0
+		}
+		d.note(pod, failed >= doorTries)
+	}
+}
+
+// answers tells whether every port does. An unspecified address is that of this host.
+func answers(ctx context.Context, ports []string) bool {
+	dialer := net.Dialer{Timeout: doorTimeout}
+	for _, address := range ports {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+	}
+	return true
+}
+
+func (d *doors) note(pod string, shut bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if door := d.all[pod]; door != nil && door.shut != shut {
+		door.shut = shut
+		d.changed(door.owner)
+	}
+}
+
+// shut tells whether the pod's host ports lead nowhere, and have not just been opened anew.
+func (d *doors) shut(pod string, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	door := d.all[pod]
+	return door != nil && door.shut && now.Sub(door.opened) > doorRest
+}
+
+func (d *doors) opened(pod string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if door := d.all[pod]; door != nil {
+		door.opened = time.Now()
+	}
+}
