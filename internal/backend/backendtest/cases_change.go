@@ -229,18 +229,30 @@ func (e *env) write(workload manifests.Ref, path, content string) {
 
 func (e *env) executeWith(stdin string, workload manifests.Ref, args ...string) string {
 	e.Helper()
+	return e.executeIn(e.onlyPod(workload), stdin, args...)
+}
+
+func (e *env) executeIn(pod Pod, stdin string, args ...string) string {
+	e.Helper()
+	stdout, stderr, code := e.attempt(pod, stdin, args...)
+	if code != 0 {
+		e.Fatalf("%v ended with %d: %s", args, code, stderr)
+	}
+	return stdout
+}
+
+// attempt is executeIn for what may fail.
+func (e *env) attempt(pod Pod, stdin string, args ...string) (output, complaint string, code int) {
+	e.Helper()
 	ctx, cancel := context.WithTimeout(e.Context(), e.h.Timeout)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	code, err := e.b.Pods().Exec(ctx, e.ref(e.onlyPod(workload)), backend.ExecRequest{
+	code, err := e.b.Pods().Exec(ctx, e.ref(pod), backend.ExecRequest{
 		Command: append([]string{guest.Path}, args...),
 		Stdin:   strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
 	})
 	e.must(fmt.Sprintf("executing %v", args), err)
-	if code != 0 {
-		e.Fatalf("%v ended with %d: %s", args, code, stderr.String())
-	}
-	return stdout.String()
+	return stdout.String(), stderr.String(), code
 }
 
 func (e *env) ref(p Pod) backend.PodRef { return backend.PodRef{Owner: e.owner, Pod: p.Name} }

@@ -140,63 +140,17 @@ var createCases = []Case{{ //nolint:gochecknoglobals // a table that nothing wri
 		annotate(web, manifests.AnnotationIPPrefix+e.network, e.address(77))
 		e.ready(e.set(web))
 		e.eventually(func() error {
-			pod := e.onlyPod(manifests.RefOf(web))
-			if pod.Addresses[e.network] != e.address(77) {
-				return fmt.Errorf("the second client sees the addresses %v, not %s", pod.Addresses, e.address(77))
-			}
-			return nil
+			return e.bears(e.onlyPod(manifests.RefOf(web)), e.address(77))
 		})
-	},
-}, {
-	Name: "a Service name resolves to the ready pods of its workload and to no other",
-	Without: func(h Harness) string {
-		return lacks(h.Can.Names, "names can't be looked up in this world")
-	},
-	run: func(e *env) { e.namedPods() },
-}, {
-	Name: "a pod that was never ready bears no Service name",
-	Without: func(h Harness) string {
-		if why := lacks(h.Can.Names, "names can't be resolved in this world"); why != "" {
-			return why
-		}
-		return lacks(!h.Can.EarlyNames, "pods bear their Service names from the start here")
-	},
-	run: func(e *env) {
-		from, bad := e.namedPods()
-		addresses, err := e.world.Resolve(e.Context(), from, bad)
-		e.Expect(err).NotTo(HaveOccurred())
-		e.Expect(addresses).To(BeEmpty(), "a pod that was never ready bears a Service name")
 	},
 }}
 
-// namedPods runs a ready workload and one that never is, each with a Service; it waits until the first one's name resolves
-// from a client, and returns that and the name of the other's Service.
-func (e *env) namedPods() (from Pod, never string) {
-	e.Helper()
-	web, lame, client := e.deployment("web"), e.deployment("lame", "serve", "-never-ready"), e.deployment("client")
-	good, bad := e.service("web"), e.service("lame")
-	set := e.set(web, lame, client, good, bad)
-	e.settle(set, func(o backend.Observation) error {
-		for _, ref := range []manifests.Ref{manifests.RefOf(web), manifests.RefOf(client)} {
-			if state, _ := o.Find(ref); state.Phase != backend.Ready {
-				return fmt.Errorf("%s is %s", ref, state.Phase)
-			}
-		}
-		if len(e.pods(manifests.RefOf(lame))) == 0 {
-			return fmt.Errorf("no pod of %s yet", lame.Name)
-		}
-		return nil
-	})
-	from = e.onlyPod(manifests.RefOf(client))
-	e.eventually(func() error {
-		e.apply(set)
-		addresses, err := e.world.Resolve(e.Context(), from, good.Name)
-		if err == nil && len(addresses) != 1 {
-			err = fmt.Errorf("%s resolves to %v", good.Name, addresses)
-		}
-		return err
-	})
-	return from, bad.Name
+// bears complains unless a pod has an address on the owner's network.
+func (e *env) bears(p Pod, address string) error {
+	if p.Addresses[e.network] != address && p.Fixed[e.network] != address {
+		return fmt.Errorf("the second client sees the addresses %v and %v of pod %s, not %s", p.Addresses, p.Fixed, p.Name, address)
+	}
+	return nil
 }
 
 // lacks is why when a world can't do what a case needs.

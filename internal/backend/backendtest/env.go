@@ -11,6 +11,7 @@ import (
 
 	"github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/manifests"
@@ -151,7 +152,7 @@ func (e *env) confirm(set manifests.Set) error {
 				return fmt.Errorf("the second client sees %d ready pods of %s, not %d", have, ref, *d.Spec.Replicas)
 			}
 		}
-		if !slices.Contains(e.h.Can.Things, ref.Kind) {
+		if !slices.Contains(e.h.Can.Things, ref.Kind) || isRules(object) {
 			continue
 		}
 		if _, found := e.find(ref); !found {
@@ -159,6 +160,12 @@ func (e *env) confirm(set manifests.Set) error {
 		}
 	}
 	return nil
+}
+
+// isRules tells whether object is a policy that describes no network: it exists by itself on a cluster only.
+func isRules(object manifests.Object) bool {
+	p, is := object.(*networkingv1.NetworkPolicy)
+	return is && p.Annotations[manifests.AnnotationSubnet] == ""
 }
 
 // pods of a workload as the second client sees them.

@@ -193,10 +193,7 @@ func foreign[O manifests.Object](o O) O {
 
 // mount puts the volume of source at path into the pods of d.
 func mount(d *appsv1.Deployment, name, path string, source corev1.VolumeSource) {
-	spec := &d.Spec.Template.Spec
-	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
-	spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts,
-		corev1.VolumeMount{Name: name, MountPath: path})
+	mountIn(&d.Spec.Template.Spec, name, path, source)
 }
 
 func mountConfig(d *appsv1.Deployment, c *corev1.ConfigMap, path string) {
@@ -213,9 +210,7 @@ func mountSecret(d *appsv1.Deployment, s *corev1.Secret, path string) {
 }
 
 func mountClaim(d *appsv1.Deployment, c *corev1.PersistentVolumeClaim, path string) {
-	mount(d, c.Name, path, corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
-		ClaimName: c.Name,
-	}})
+	mount(d, c.Name, path, claimed(c))
 }
 
 // annotate sets an annotation on the pods of d.

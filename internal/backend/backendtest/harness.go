@@ -74,6 +74,11 @@ type Harness struct {
 	ApplyLimit time.Duration
 	// Parallel runs cases side by side; for worlds that bear it and have much to wait for.
 	Parallel bool
+	// Second is how long a second lasts that a manifest speaks of; time.Second when zero.
+	Second time.Duration
+	// Pace is the least time between two Applies where the suite drives the backend by its changes; for worlds so fast that
+	// nobody would see what they do in between.
+	Pace time.Duration
 	// Many is the number of owners applied at once in the concurrency case; 4 when zero.
 	Many int
 }
@@ -90,17 +95,58 @@ type Capabilities struct {
 	Networks bool
 	// Names: World.Resolve works.
 	Names bool
-	// EarlyNames: a pod bears the names of its Services before it is ready, unlike on a cluster.
-	EarlyNames bool
 	// RollOut: the strategy Recreate and replicas are the backend's work, and not that of a simulated controller.
 	RollOut bool
 	// Surge: a rolling update never has fewer pods ready than wanted, and that too is the backend's work.
 	Surge bool
 	// Jobs run.
 	Jobs bool
+	// JobRules: backoffLimit, activeDeadlineSeconds and ttlSecondsAfterFinished are the backend's work.
+	JobRules bool
+	// BackOff: so is holding back a container that ends again and again.
+	BackOff bool
+	// Init: so are init containers and sidecars.
+	Init bool
+	// Hooks: so is the end of a pod: preStop, then SIGTERM, then SIGKILL when the grace is over.
+	Hooks bool
+	// Reload: templates with manifests.AnnotationReload take up changed configuration in place.
+	Reload bool
+	// Memory: limits of memory are enforced.
+	Memory bool
+	// Policies: NetworkPolicies are enforced, and World.Connect shows it.
+	Policies bool
+	// Rebuild: World.Rebuild works.
+	Rebuild bool
+	// Harms that World.Harm can do.
+	Harms []Harm
 	// Break: World.Break cuts the connection that changes come by.
 	Break bool
 }
+
+// Harm is something done to a pod behind the backend's back.
+type Harm string
+
+// The harms.
+const (
+	// HarmInfra ends the process that holds the pod's network namespace.
+	HarmInfra Harm = "its infra container was killed"
+	// HarmDisconnect takes the pod off one of its networks.
+	HarmDisconnect Harm = "it was disconnected from its network"
+	// HarmAddress takes its fixed address away.
+	HarmAddress Harm = "its fixed address was taken away"
+	// HarmPolicies flushes its firewall rules.
+	HarmPolicies Harm = "its firewall rules were flushed"
+	// HarmStop stops its main container, as a user does by hand.
+	HarmStop Harm = "its main container was stopped"
+	// HarmRemove removes its main container.
+	HarmRemove Harm = "its main container was removed"
+	// HarmRename gives its main container another name.
+	HarmRename Harm = "its main container was renamed"
+	// HarmUpdate changes a limit of its main container.
+	HarmUpdate Harm = "a limit of its main container was changed"
+	// HarmWipe removes all pods and networks of its owner, as a host does that comes up again; volumes stay.
+	HarmWipe Harm = "all pods and networks of its owner were removed"
+)
 
 // Refused is a change to a Deployment that this backend does not do as written, and the path under which it must say so.
 type Refused struct {
@@ -135,8 +181,15 @@ type World interface {
 	RemovePod(ctx context.Context, pod Pod) error
 	// Break cuts the connection by which the backend learns of changes; it can connect again at once.
 	Break(ctx context.Context) error
+	// Harm does harm of a kind in Capabilities.Harms to a pod, and returns what tells whether it is still to be seen.
+	Harm(ctx context.Context, pod Pod, harm Harm) (persists func(context.Context) error, err error)
+	// Rebuild makes another image under the name of image, with the same program.
+	Rebuild(ctx context.Context, image string) error
 	// Resolve looks name up as a program in pod would; no address and no error when the name is unknown.
 	Resolve(ctx context.Context, pod Pod, name string) ([]string, error)
+	// Connect tells whether a program in from can open a TCP connection to a port of another pod of the owner, on a
+	// network that both are on.
+	Connect(ctx context.Context, from, to Pod, port int) (bool, error)
 }
 
 // Pod as the second client sees it.
@@ -151,6 +204,8 @@ type Pod struct {
 	Labels map[string]string
 	// Addresses by network name as in the specification; under the empty name where there is only one network.
 	Addresses map[string]string
+	// Fixed addresses that it bears beside those, by network name.
+	Fixed map[string]string
 	// Ready: its main container runs and answers its readiness probe, asked by the second client itself.
 	Ready bool
 	// Terminating: on its way out.
@@ -203,7 +258,8 @@ func (c Case) Run(t T, h Harness) {
 func Cases() []Case {
 	var all []Case
 	for _, chapter := range [][]Case{
-		createCases, changeCases, removeCases, ownerCases, failureCases, changesCases, podsCases, callCases,
+		createCases, changeCases, rollOutCases, reloadCases, removeCases, ownerCases, failureCases, crashCases, jobCases, initCases,
+		endCases, nameCases, policyCases, changesCases, driftCases, podsCases, callCases,
 	} {
 		all = append(all, chapter...)
 	}
@@ -222,6 +278,9 @@ func (h Harness) withDefaults() Harness {
 	}
 	if h.ApplyLimit == 0 {
 		h.ApplyLimit = 5 * time.Second
+	}
+	if h.Second == 0 {
+		h.Second = time.Second
 	}
 	if h.Many == 0 {
 		h.Many = 4

@@ -220,3 +220,13 @@ func (w *world) Break(context.Context) error {
 func (w *world) Resolve(context.Context, backendtest.Pod, string) ([]string, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func (w *world) Harm(context.Context, backendtest.Pod, backendtest.Harm) (func(context.Context) error, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (w *world) Rebuild(context.Context, string) error { return errors.ErrUnsupported }
+
+func (w *world) Connect(context.Context, backendtest.Pod, backendtest.Pod, int) (bool, error) {
+	return false, errors.ErrUnsupported
+}

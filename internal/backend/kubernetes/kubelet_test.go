@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -206,29 +207,39 @@ func (k *kubelet) process(ctx context.Context, p *corev1.Pod, args []string) gue
 	for _, v := range p.Spec.Containers[0].Env {
 		env = append(env, v.Name+"="+v.Value)
 	}
+	// within runs do with the files behind a path and the name of the file among them.
+	within := func(path string, do func(files map[string][]byte, name string) error) error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		files, name, err := k.volume(ctx, p, path)
+		if err != nil {
+			return err
+		}
+		return do(files, name)
+	}
 	return guest.Process{
 		Args: args, Env: env,
-		ReadFile: func(path string) ([]byte, error) {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			files, name, err := k.volume(ctx, p, path)
-			if err != nil {
-				return nil, err
-			}
-			data, found := files[name]
-			if !found {
-				return nil, fmt.Errorf("open %s: no such file or directory", path)
-			}
-			return data, nil
+		ReadFile: func(path string) (data []byte, err error) {
+			err = within(path, func(files map[string][]byte, name string) error {
+				var found bool
+				if data, found = files[name]; !found {
+					return fmt.Errorf("open %s: no such file or directory", path)
+				}
+				return nil
+			})
+			return data, err
 		},
 		WriteFile: func(path string, data []byte) error {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			files, name, err := k.volume(ctx, p, path)
-			if err == nil {
-				files[name] = data
-			}
-			return err
+			return within(path, func(files map[string][]byte, name string) error { files[name] = data; return nil })
+		},
+		AppendFile: func(path string, data []byte) error {
+			return within(path, func(files map[string][]byte, name string) error {
+				files[name] = append(slices.Clone(files[name]), data...)
+				return nil
+			})
+		},
+		RemoveFile: func(path string) error {
+			return within(path, func(files map[string][]byte, name string) error { delete(files, name); return nil })
 		},
 	}
 }

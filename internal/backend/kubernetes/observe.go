@@ -134,9 +134,9 @@ func judgeDeployment(state *backend.State, d *appsv1.Deployment) {
 	if d.Spec.Replicas != nil {
 		state.Desired = *d.Spec.Replicas
 	}
-	state.Ready = d.Status.ReadyReplicas
+	state.Ready, state.Updated = d.Status.ReadyReplicas, d.Status.UpdatedReplicas
 	if d.Status.ObservedGeneration < d.Generation {
-		state.Phase = backend.Progressing
+		state.Phase, state.Updated = backend.Progressing, 0 // what it counts as updated is so no more
 		return
 	}
 	rolledOut := false
@@ -162,7 +162,7 @@ func judgeDeployment(state *backend.State, d *appsv1.Deployment) {
 
 func judgeDaemonSet(state *backend.State, d *appsv1.DaemonSet) {
 	state.Desired, state.Image = d.Status.DesiredNumberScheduled, d.Spec.Template.Spec.Containers[0].Image
-	state.Ready = d.Status.NumberReady
+	state.Ready, state.Updated = d.Status.NumberReady, d.Status.UpdatedNumberScheduled
 	if d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedNumberScheduled < state.Desired ||
 		d.Status.NumberAvailable < state.Desired {
 		state.Phase = backend.Progressing

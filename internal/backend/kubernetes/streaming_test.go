@@ -124,7 +124,7 @@ func (k *kubelet) servePortForward(w http.ResponseWriter, r *http.Request) {
 		select {
 		case s := <-opened:
 			if s.Headers().Get(corev1.StreamType) == corev1.StreamTypeData {
-				go serveGuest(s, p.Spec.Containers[0].Args)
+				go serveGuest(s, k.process(context.WithoutCancel(r.Context()), p, p.Spec.Containers[0].Args))
 			}
 		case <-conn.CloseChan():
 			return
@@ -133,7 +133,7 @@ func (k *kubelet) servePortForward(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveGuest is the guest program on one connection.
-func serveGuest(stream httpstream.Stream, args []string) {
+func serveGuest(stream httpstream.Stream, process guest.Process) {
 	near, far := net.Pipe()
 	var both sync.WaitGroup
 	both.Go(func() {
@@ -146,7 +146,7 @@ func serveGuest(stream httpstream.Stream, args []string) {
 	})
 	once := &oneListener{conns: make(chan net.Conn, 1), address: far.LocalAddr()}
 	once.conns <- far
-	server := &http.Server{Handler: guest.Handler(args)}
+	server := &http.Server{Handler: guest.Handler(process)}
 	go func() { _ = server.Serve(once) }()
 	both.Wait()
 	close(once.conns)

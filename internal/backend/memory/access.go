@@ -14,6 +14,7 @@ import (
 
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/internal/backend/backendtest/guest"
+	"mockup.dev/mockup/manifests"
 )
 
 // Pods looks inside the pods of the world, which all run the guest program.
@@ -32,14 +33,31 @@ func (a access) find(ctx context.Context, ref backend.PodRef, container string) 
 			if p.name != ref.Pod {
 				continue
 			}
-			named := func(c corev1.Container) bool { return c.Name == container }
-			if container != "" && !slices.ContainsFunc(p.template.Spec.Containers, named) {
+			if p.container(container) == nil {
 				return nil, fmt.Errorf("pod %s of %s has no container %s", ref.Pod, ref.Owner, container)
 			}
 			return p, nil
 		}
 	}
 	return nil, fmt.Errorf("%s has no pod %s", ref.Owner, ref.Pod)
+}
+
+// container by its name, the main one by none; nil when there is no such container, or it is one that has ended.
+func (p *pod) container(name string) *corev1.Container {
+	if name == "" {
+		return p.main()
+	}
+	for i := range p.template.Spec.Containers {
+		if c := &p.template.Spec.Containers[i]; c.Name == name {
+			return c
+		}
+	}
+	for i := range p.template.Spec.InitContainers {
+		if c := &p.template.Spec.InitContainers[i]; c.Name == name && isSidecar(c) {
+			return c
+		}
+	}
+	return nil
 }
 
 // Logs of the main container: a line for each start of its program.
@@ -99,45 +117,19 @@ func (a access) Exec(ctx context.Context, ref backend.PodRef, e backend.ExecRequ
 		_, err := fmt.Fprintf(e.Stderr, "%v: not found\n", e.Command)
 		return 127, err
 	}
-	return guest.Run(ctx, guest.Process{
-		Args: e.Command[1:], Env: environment(p.main()), ReadFile: a.reader(p), WriteFile: a.writer(p),
-		Stdin: e.Stdin, Stdout: e.Stdout, Stderr: e.Stderr,
-	}), nil
+	process := p.process(p.container(e.Container), e.Command[1:], &a.world.mu)
+	process.Stdin, process.Stdout, process.Stderr = e.Stdin, e.Stdout, e.Stderr
+	code := guest.Run(ctx, process)
+	a.world.noticed(ref.Owner, p)
+	return code, nil
 }
 
-func environment(c *corev1.Container) []string {
-	var env []string
-	for _, v := range c.Env {
-		env = append(env, v.Name+"="+v.Value)
-	}
-	return env
-}
-
-func (a access) reader(p *pod) func(string) ([]byte, error) {
-	return func(name string) ([]byte, error) {
-		a.world.mu.Lock()
-		defer a.world.mu.Unlock()
-		files, rest, err := p.file(name)
-		if err != nil {
-			return nil, err
-		}
-		data, found := files[rest]
-		if !found {
-			return nil, fmt.Errorf("open %s: no such file or directory", name)
-		}
-		return slices.Clone(data), nil
-	}
-}
-
-func (a access) writer(p *pod) func(string, []byte) error {
-	return func(name string, data []byte) error {
-		a.world.mu.Lock()
-		defer a.world.mu.Unlock()
-		files, rest, err := p.file(name)
-		if err == nil {
-			files[rest] = slices.Clone(data)
-		}
-		return err
+// noticed has an owner looked at when a command has changed whether its pod is ready, as the next probe would see it.
+func (w *World) noticed(owner manifests.Owner, p *pod) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.server.UnreadyFile != "" {
+		w.report(owner)
 	}
 }
 
@@ -154,7 +146,7 @@ func (a access) Dial(ctx context.Context, ref backend.PodRef, port int) (net.Con
 		return nil, fmt.Errorf("pod %s of %s: port %d: connection refused", ref.Pod, ref.Owner, port)
 	}
 	near, far := net.Pipe()
-	server := &http.Server{Handler: guest.Handler(p.main().Args)} //nolint:gosec // one connection within the process
+	server := &http.Server{Handler: guest.Handler(p.process(p.main(), p.main().Args, &a.world.mu))} //nolint:gosec // one connection within the process
 	go func() { _ = server.Serve(newOneConn(far)) }()
 	return near, nil
 }

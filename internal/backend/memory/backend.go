@@ -33,6 +33,7 @@ func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observa
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	step := &step{World: w, tenant: w.tenant(set.Owner), set: set, stuck: map[manifests.Ref]stuck{}}
+	step.tenant.alarm.forget()
 	step.applyThings()
 	step.prune()
 	step.runWorkloads()

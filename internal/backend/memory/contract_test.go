@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ const (
 	missingImage = "localhost/mockup/missing:1"
 )
 
+// second is how long one lasts in these tests.
+const second = 20 * time.Millisecond
+
 var kinds = []string{"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Secret", "Service"}
 
 func harness() backendtest.Harness {
@@ -30,6 +34,7 @@ func harness() backendtest.Harness {
 		New: func(backendtest.T) (backend.Backend, backendtest.World) {
 			w := memory.NewWorld()
 			w.Missing(missingImage, true)
+			w.Second(second)
 			w.Refuse(func(o manifests.Object) []backend.Refusal {
 				if d, ok := o.(*appsv1.Deployment); ok && d.Spec.Template.Spec.HostNetwork {
 					return []backend.Refusal{{Ref: manifests.RefOf(o), Path: path, Reason: "there is no host"}}
@@ -42,13 +47,17 @@ func harness() backendtest.Harness {
 		MissingImage: missingImage,
 		Can: backendtest.Capabilities{
 			Things: append(kinds, "Job"), Taken: kinds, Edits: []string{"ConfigMap", "Service", "NetworkPolicy", "Deployment"},
-			Networks: true, Names: true, RollOut: true, Surge: true, Jobs: true, Break: true,
+			Harms:    []backendtest.Harm{backendtest.HarmAddress, backendtest.HarmWipe},
+			Networks: true, Names: true, RollOut: true, Surge: true, Jobs: true, JobRules: true, BackOff: true, Init: true,
+			Hooks: true, Reload: true, Break: true,
 		},
 		Refused: []backendtest.Refused{{
 			Path: path, Change: func(d *appsv1.Deployment) { d.Spec.Template.Spec.HostNetwork = true },
 		}},
 		Poll:    time.Millisecond,
 		Timeout: 3 * time.Second,
+		Second:  second,
+		Pace:    4 * time.Millisecond,
 		Many:    50,
 	}
 }
@@ -159,4 +168,23 @@ func (w world) Break(context.Context) error {
 
 func (w world) Resolve(_ context.Context, p backendtest.Pod, name string) ([]string, error) {
 	return w.World.Resolve(p.Namespace, name), nil
+}
+
+func (w world) Harm(_ context.Context, p backendtest.Pod, harm backendtest.Harm) (func(context.Context) error, error) {
+	switch harm {
+	case backendtest.HarmAddress:
+		return noHarm, w.LoseAddresses(p.Namespace, p.Name)
+	case backendtest.HarmWipe:
+		return noHarm, w.Wipe(p.Namespace, p.Name)
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// noHarm can be seen beyond what the contract looks at itself.
+func noHarm(context.Context) error { return nil }
+
+func (w world) Rebuild(context.Context, string) error { return errors.ErrUnsupported }
+
+func (w world) Connect(context.Context, backendtest.Pod, backendtest.Pod, int) (bool, error) {
+	return false, errors.ErrUnsupported
 }

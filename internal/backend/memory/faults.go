@@ -109,7 +109,9 @@ func (w *World) Kill(namespace, name string) error {
 		return fmt.Errorf("there is no pod %s in %s", name, namespace)
 	}
 	const killed = 137 // 128 + SIGKILL, as every container engine reports it
-	p.running, p.ready, p.exitCode = false, false, new(int32(killed))
+	if p.running {
+		w.ended(p, p.main(), killed)
+	}
 	w.report(t.owner)
 	return nil
 }
@@ -123,6 +125,32 @@ func (w *World) RemovePod(namespace, name string) error {
 		return fmt.Errorf("there is no pod %s in %s", name, namespace)
 	}
 	t.removePod(p)
+	w.report(t.owner)
+	return nil
+}
+
+// LoseAddresses takes the fixed addresses of a pod away.
+func (w *World) LoseAddresses(namespace, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t, p := w.findPod(namespace, name)
+	if p == nil {
+		return fmt.Errorf("there is no pod %s in %s", name, namespace)
+	}
+	w.addresses(p)
+	w.report(t.owner)
+	return nil
+}
+
+// Wipe takes away all pods of the owner that has the named one, as the restart of a host does.
+func (w *World) Wipe(namespace, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t, p := w.findPod(namespace, name)
+	if p == nil {
+		return fmt.Errorf("there is no pod %s in %s", name, namespace)
+	}
+	t.pods = nil
 	w.report(t.owner)
 	return nil
 }

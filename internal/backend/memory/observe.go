@@ -3,8 +3,7 @@ package memory
 import (
 	"fmt"
 	"maps"
-
-	batchv1 "k8s.io/api/batch/v1"
+	"time"
 
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/manifests"
@@ -21,6 +20,7 @@ func (s *step) observe() backend.Observation {
 			ref := manifests.RefOf(object)
 			named[ref] = true
 			o.Objects = append(o.Objects, s.state(ref))
+			o.Refused = append(o.Refused, s.refuseStrategy(object)...)
 			if s.refuse != nil {
 				o.Refused = append(o.Refused, s.refuse(object)...)
 			}
@@ -76,29 +76,52 @@ func (s *step) addPods(state *backend.State, th *thing) {
 
 // judge sets the phase of a workload from its pods.
 func (s *step) judge(state *backend.State, th *thing, w workload) {
-	pods, hash := s.tenant.podsOf(th.key.ref), w.hash()
+	hash := w.hash()
+	n := s.count(th, w, hash)
+	state.Updated = n.updated
 	if bad, is := s.stuck[th.key.ref]; is {
 		state.Phase, state.Reason, state.Message = backend.Failed, bad.reason, bad.message
 		return
 	}
-	if _, job := th.object.(*batchv1.Job); job && state.ExitCode != nil && len(pods) == 1 {
-		state.Phase = backend.Succeeded
-		if *state.ExitCode != 0 {
-			state.Phase, state.Reason = backend.Failed, backend.ReasonExited
-		}
+	if w.job != nil {
+		judgeJob(state, &th.job)
 		return
 	}
+	done := n.available >= w.replicas && n.updated == w.replicas && n.old == 0
+	deadline := th.progress.at.Add(s.lasting(w.rollOut.deadline))
 	switch {
-	case readyOf(pods, hash) >= w.replicas && int(w.replicas) == len(pods):
-		state.Phase = backend.Ready
-	case state.ExitCode != nil:
-		state.Phase, state.Reason = backend.NotReady, backend.ReasonExited
-		state.Message = fmt.Sprintf("the program ended with %d", *state.ExitCode)
+	case done:
+		state.Phase, state.Reason, state.Message = backend.Ready, "", ""
+		if th.reload != "" {
+			state.Reason, state.Message = backend.ReasonReload, th.reload
+		}
+	case th.wasReady != hash && w.rollOut.deadline > 0 && !time.Now().Before(deadline):
+		state.Phase, state.Reason = backend.Failed, backend.ReasonDeadline
+		state.Message = fmt.Sprintf("no progress within %s", w.rollOut.deadline)
+	case s.explain(state, th):
 	case th.wasReady == hash:
 		state.Phase, state.Reason = backend.NotReady, backend.ReasonUnready
-	case len(pods) == 0:
+	case n.updated+n.old == 0:
 		state.Phase, state.Reason = backend.Pending, backend.ReasonCreating
+	case n.old > 0:
+		state.Phase, state.Reason = backend.Progressing, backend.ReasonRollingOut
 	default:
 		state.Phase, state.Reason = backend.Progressing, backend.ReasonStarting
 	}
+}
+
+// explain names a container that has ended.
+func (s *step) explain(state *backend.State, th *thing) bool {
+	for _, p := range s.tenant.podsOf(th.key.ref) {
+		if p.over == "" || p.terminating {
+			continue
+		}
+		state.Phase, state.Reason = backend.NotReady, backend.ReasonExited
+		state.Message = fmt.Sprintf("container %s of pod %s has ended", p.over, p.name)
+		if p.heldBack() {
+			state.Reason = backend.ReasonCrashLoop
+		}
+		return true
+	}
+	return false
 }

@@ -2,9 +2,10 @@ package memory
 
 import (
 	"fmt"
-	"path"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -26,12 +27,29 @@ type pod struct {
 	addresses map[string]string
 	logs      []string
 
-	running     bool
-	ready       bool
+	running bool
+	ready   bool
+	// readySince and started are of the last time.
+	readySince time.Time
+	started    time.Time
+	server     guest.Server
+	// loaded and refused are the digests of the configuration that its program has taken up, and of one that it did not.
+	loaded  string
+	refused string
+
+	restarts int32
+	// exitCode of the main container when it has ended.
+	exitCode *int32
+	// over names the container that has ended and is to be started again at the time next, having ended so often.
+	over    string
+	crashes int
+	next    time.Time
+	// tried: a Job has counted its end.
+	tried bool
+
 	terminating bool
+	leave       *leave
 	drained     bool
-	restarts    int32
-	exitCode    *int32
 }
 
 func (p *pod) main() *corev1.Container { return &p.template.Spec.Containers[0] }
@@ -69,17 +87,29 @@ func (s *step) create(th *thing, w workload, hash string, volumes map[string]map
 		id:        s.nextID("pod"),
 		workload:  th.key.ref,
 		hash:      hash,
-		once:      w.once,
+		once:      w.job != nil,
 		template:  w.template.DeepCopy(),
-		volumes:   volumes,
+		volumes:   map[string]map[string][]byte{},
+		loaded:    w.configuration(),
 		addresses: map[string]string{},
 	}
-	for _, network := range networks(w.template) {
-		s.serial++
-		p.addresses[network] = fmt.Sprintf("10.0.%d.%d", s.serial/250%250, s.serial%250+2)
+	for _, v := range w.template.Spec.Volumes {
+		p.volumes[v.Name] = volumes[v.Name]
+		if v.PersistentVolumeClaim == nil { // only claims are shared
+			p.volumes[v.Name] = maps.Clone(volumes[v.Name])
+		}
 	}
+	s.addresses(p)
 	s.tenant.pods = append(s.tenant.pods, p)
 	s.wrote()
+}
+
+// addresses for a pod that no other has had.
+func (w *World) addresses(p *pod) {
+	for _, network := range networks(p.template) {
+		w.serial++
+		p.addresses[network] = fmt.Sprintf("10.0.%d.%d", w.serial/250%250, w.serial%250+2)
+	}
 }
 
 // networks that the labels of a template name; the empty one when there are none.
@@ -114,41 +144,6 @@ func (w *World) grantAddresses(t *tenant, p *pod) bool {
 	return changed
 }
 
-// run starts a pod that does not run, and tells whether that changed anything.
-func (w *World) run(p *pod) bool {
-	fate := fateOf(p.main())
-	ready := fate.Ready && !w.held[p.main().Image]
-	switch {
-	case p.running:
-		changed := p.ready != ready
-		p.ready = ready
-		return changed
-	case p.once && p.exitCode != nil:
-		return false
-	case fate.Exits && p.exitCode != nil:
-		// It would end again and again; once is enough to be seen.
-		return false
-	case fate.Exits:
-		p.exitCode = new(int32(fate.ExitCode))
-	default:
-		if p.exitCode != nil {
-			p.restarts++
-			p.exitCode = nil
-		}
-		p.running = true
-		p.logs = append(p.logs, guest.Banner)
-	}
-	return true
-}
-
-// fateOf a container: the guest does what its arguments say, any other program serves.
-func fateOf(c *corev1.Container) guest.Behaviour {
-	if !strings.Contains(c.Image, "/guest:") {
-		return guest.Behaviour{Ready: true}
-	}
-	return guest.Foretell(c.Args)
-}
-
 func (p *pod) uses(ref manifests.Ref) bool {
 	if p.workload == ref {
 		return true
@@ -163,16 +158,6 @@ func (p *pod) uses(ref manifests.Ref) bool {
 		}
 	}
 	return ref.Kind == "NetworkPolicy"
-}
-
-// file finds the volume that holds a path of the main container, and the name of the file in it.
-func (p *pod) file(name string) (map[string][]byte, string, error) {
-	for _, m := range p.main().VolumeMounts {
-		if rest, found := strings.CutPrefix(name, path.Clean(m.MountPath)+"/"); found {
-			return p.volumes[m.Name], rest, nil
-		}
-	}
-	return nil, "", fmt.Errorf("open %s: no such file or directory", name)
 }
 
 // Pod of the world, as a second client sees it.

@@ -17,8 +17,9 @@ import (
 type workload struct {
 	template *corev1.PodTemplateSpec
 	replicas int32
-	recreate bool
-	once     bool
+	rollOut  rollOut
+	// job is set for a Job, whose pods end.
+	job *batchv1.JobSpec
 }
 
 // workloadOf shares the template with object.
@@ -29,19 +30,21 @@ func workloadOf(object manifests.Object) (workload, bool) {
 		if o.Spec.Replicas != nil {
 			replicas = *o.Spec.Replicas
 		}
-		recreate := o.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType
-		return workload{template: &o.Spec.Template, replicas: replicas, recreate: recreate}, true
+		return workload{template: &o.Spec.Template, replicas: replicas, rollOut: rollOutOf(&o.Spec, replicas)}, true
 	case *appsv1.DaemonSet:
-		return workload{template: &o.Spec.Template, replicas: 1, recreate: true}, true
+		return workload{template: &o.Spec.Template, replicas: 1, rollOut: rollOut{recreate: true}}, true
 	case *batchv1.Job:
-		return workload{template: &o.Spec.Template, replicas: 1, recreate: true, once: true}, true
+		return workload{template: &o.Spec.Template, replicas: 1, job: &o.Spec}, true
 	}
 	return workload{}, false
 }
 
 func (w workload) hash() string {
-	sum := fnv.New64a()
-	data, err := w.template.Marshal()
+	sum, template := fnv.New64a(), w.template
+	if w.reloads() {
+		template = withoutConfiguration(template)
+	}
+	data, err := template.Marshal()
 	if err != nil {
 		panic(fmt.Sprintf("a pod template that can't be marshalled: %v", err)) // plain data always can
 	}
@@ -72,7 +75,14 @@ func (s *step) runWorkload(th *thing, w workload) {
 	if missing.reason != "" {
 		s.stuck[th.key.ref] = missing
 	}
-	plan := planRollOut(pods, hash, w)
+	if w.job != nil {
+		if missing.reason == "" {
+			s.runJob(th, w, hash, content)
+		}
+		return
+	}
+	w.rollOut.recreate = w.rollOut.recreate || s.single(&w.template.Spec) != ""
+	plan := planRollOut(pods, hash, w, func(p *pod) bool { return s.available(p, w) })
 	for _, p := range plan.retire {
 		if missing.reason == "" || p.hash != hash && !p.ready {
 			s.terminate(p)
@@ -82,76 +92,11 @@ func (s *step) runWorkload(th *thing, w workload) {
 		for range plan.create {
 			s.create(th, w, hash, content)
 		}
-	}
-	if current := readyOf(pods, hash); current >= w.replicas && len(plan.retire) == 0 {
-		th.wasReady = hash
-	}
-}
-
-type plan struct {
-	create int32
-	retire []*pod
-}
-
-// planRollOut decides in the manner of the Deployment controller: one pod more than wanted at most, as many ready as
-// wanted at least; with recreate, all old pods first.
-func planRollOut(pods []*pod, hash string, w workload) plan {
-	var current, old []*pod
-	var terminating, ready int32
-	for _, p := range pods {
-		switch {
-		case p.terminating:
-			terminating++
-			continue
-		case p.hash == hash:
-			current = append(current, p)
-		default:
-			old = append(old, p)
-		}
-		if p.ready {
-			ready++
+		if w.reloads() {
+			s.reload(th, w, pods, hash, content)
 		}
 	}
-	if w.recreate {
-		if len(old) > 0 || terminating > 0 {
-			return plan{retire: old}
-		}
-		return plan{create: max(0, w.replicas-int32(len(current)))}
-	}
-	all := int32(len(current) + len(old))
-	result := plan{create: max(0, min(w.replicas-int32(len(current)), w.replicas+1-all))}
-	if excess := int32(len(current)) - w.replicas; excess > 0 {
-		slices.SortStableFunc(current, func(a, b *pod) int { return boolInt(b.ready) - boolInt(a.ready) })
-		result.retire = append(result.retire, current[w.replicas:]...)
-	}
-	spare := ready - w.replicas
-	for _, p := range old {
-		if p.ready && spare <= 0 {
-			continue
-		}
-		if p.ready {
-			spare--
-		}
-		result.retire = append(result.retire, p)
-	}
-	return result
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func readyOf(pods []*pod, hash string) int32 {
-	var n int32
-	for _, p := range pods {
-		if p.ready && p.hash == hash {
-			n++
-		}
-	}
-	return n
+	s.follow(th, w, hash)
 }
 
 // gather reads what the pods of a template need, or says what is missing.

@@ -1,7 +1,8 @@
 // Package memory is a backend without containers: a small deterministic world for the tests of what stands on backends.
 //
-// Time passes only at the end of an Apply (or with World.Pass, once World.Freeze was called): a pod that was made by one
-// Apply runs when the next one looks. What happens in between is reported through Changes, as on any backend.
+// Things happen only at the end of an Apply (or with World.Pass, once World.Freeze was called): a pod that was made by one
+// Apply runs when the next one looks. What happens in between is reported through Changes, as on any backend. Only where
+// manifests speak of seconds does the clock count, and World.Second sets how long those last.
 package memory
 
 import (
@@ -9,7 +10,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -32,6 +35,8 @@ type World struct {
 	held    map[string]bool
 	refuse  func(manifests.Object) []backend.Refusal
 	faults  faults
+	// second is how long a second of the manifests lasts.
+	second time.Duration
 }
 
 // key of a thing in the world.
@@ -45,6 +50,7 @@ type tenant struct {
 	owner  manifests.Owner
 	things map[manifests.Ref]*thing
 	pods   []*pod
+	alarm  alarm
 }
 
 // thing is an object that was applied or planted.
@@ -57,6 +63,10 @@ type thing struct {
 	files map[string][]byte
 	// hash of the template that was ready once; of workloads.
 	wasReady string
+	progress progress
+	job      job
+	// reload is what the program said of configuration that it refused.
+	reload string
 	// count of the pods made so far, for their names.
 	count       int
 	terminating bool
@@ -70,6 +80,7 @@ func NewWorld() *World {
 		feeds:   map[*feed]bool{},
 		missing: map[string]bool{},
 		held:    map[string]bool{},
+		second:  time.Second,
 	}
 }
 
@@ -123,10 +134,10 @@ func (w *World) pass(t *tenant) bool {
 	changed := len(t.pods) != before
 	for _, p := range t.pods {
 		if p.terminating {
-			p.drained, changed = true, true
+			changed = w.stop(t, p) || changed
 			continue
 		}
-		changed = w.run(p) || changed
+		changed = w.run(t, p) || changed
 		changed = w.grantAddresses(t, p) || changed
 	}
 	for _, ref := range sortedRefs(t.things) {
@@ -233,10 +244,18 @@ func (w *World) Edit(owner manifests.Owner, ref manifests.Ref, change func(manif
 	return nil
 }
 
-// Resolve gives the addresses of the ready pods behind a Service.
-func (w *World) Resolve(namespace, service string) []string {
+// Resolve gives the addresses of the ready pods behind a Service, by one of the names that a program in namespace may
+// call it.
+func (w *World) Resolve(namespace, name string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	service, suffix, qualified := strings.Cut(name, ".")
+	if qualified {
+		namespace, suffix, _ = strings.Cut(suffix, ".")
+		if suffix != "" && suffix != "svc" && suffix != "svc.cluster.local" {
+			return nil
+		}
+	}
 	th := w.holders[key{namespace, manifests.Ref{Kind: "Service", Name: service}}]
 	if th == nil {
 		return nil

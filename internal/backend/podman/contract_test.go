@@ -2,10 +2,14 @@ package podman_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,24 +21,46 @@ import (
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/internal/backend/backendtest"
 	"mockup.dev/mockup/internal/backend/podman"
+	"mockup.dev/mockup/internal/backend/podman/node"
 )
+
+// TestMain has this program be the node agent that a backend starts: client and agent must be of the same build.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != "node" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	cmd := node.Command()
+	cmd.SetArgs(os.Args[2:])
+	err := cmd.ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		os.Exit(1)
+	}
+}
 
 // TestContract puts the backend to the contract on the real Podman of CONTAINER_HOST; hack/sandbox provides one.
 func TestContract(t *testing.T) {
 	host := socketOf(t)
-	image := buildGuest(t)
+	dir := t.TempDir()
+	buildGuest(t, dir)
 	backendtest.Run(t, backendtest.Harness{
 		New: func(ct backendtest.T) (backend.Backend, backendtest.World) {
 			p := startProxy(ct, host)
-			w := &world{proxy: p, api: newAPI(host)}
+			w := &world{proxy: p, api: newAPI(host), guest: dir}
 			return w.Another(ct), w
 		},
-		Image:        image,
+		Image:        guestImage,
 		MissingImage: "localhost/mockup/missing:1",
 		Can: backendtest.Capabilities{
 			Things:   []string{"PersistentVolumeClaim", "NetworkPolicy"},
 			Taken:    []string{"PersistentVolumeClaim", "Deployment"},
-			Networks: true, Names: true, EarlyNames: true, RollOut: true, Jobs: true, Break: true,
+			Networks: true, Names: true, RollOut: true, Surge: true, Jobs: true, JobRules: true, BackOff: true, Init: true,
+			Hooks: true, Reload: true, Memory: memoryIsLimited(), Policies: true, Rebuild: true, Break: true,
+			Harms: []backendtest.Harm{
+				backendtest.HarmInfra, backendtest.HarmDisconnect, backendtest.HarmAddress, backendtest.HarmPolicies,
+				backendtest.HarmStop, backendtest.HarmRemove, backendtest.HarmRename, backendtest.HarmUpdate, backendtest.HarmWipe,
+			},
 		},
 		Refused: []backendtest.Refused{{
 			Path: "spec.template.spec.volumes[scratch].emptyDir.sizeLimit",
@@ -59,11 +85,11 @@ func socketOf(t *testing.T) string {
 	return path
 }
 
-// buildGuest makes the image of the contract's guest program.
-func buildGuest(t *testing.T) string {
+const guestImage = "localhost/mockup/guest:1"
+
+// buildGuest makes the image of the contract's guest program from a folder.
+func buildGuest(t *testing.T, dir string) {
 	t.Helper()
-	const image = "localhost/mockup/guest:1"
-	dir := t.TempDir()
 	containerfile := "FROM scratch\nCOPY guest /guest\nENTRYPOINT [\"/guest\"]\n"
 	if err := os.WriteFile(filepath.Join(dir, "Containerfile"), []byte(containerfile), 0o600); err != nil {
 		t.Fatal(err)
@@ -71,8 +97,14 @@ func buildGuest(t *testing.T) string {
 	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "guest"), "mockup.dev/mockup/internal/backend/backendtest/guest/cmd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	mustRun(t, build)
-	mustRun(t, exec.Command("podman", "build", "--quiet", "--tag", image, dir))
-	return image
+	mustRun(t, exec.Command("podman", "build", "--quiet", "--tag", guestImage, dir))
+}
+
+// memoryIsLimited tells whether this host lets anybody limit memory.
+func memoryIsLimited() bool {
+	_, v1 := os.Stat("/sys/fs/cgroup/memory")
+	controllers, v2 := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	return v1 == nil || v2 == nil && slices.Contains(strings.Fields(string(controllers)), "memory")
 }
 
 func mustRun(t *testing.T, cmd *exec.Cmd) {

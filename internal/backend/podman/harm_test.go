@@ -14,11 +14,11 @@ import (
 
 // Harm implements backendtest.World. What it returns looks at the pod that is there then, which may be another.
 func (w *world) Harm(ctx context.Context, p backendtest.Pod, harm backendtest.Harm) (func(context.Context) error, error) {
-	var mine apiPod
-	if err := w.api.get(ctx, "/pods/"+p.IDs[0]+"/json", nil, &mine); err != nil {
+	infra, err := w.infraOf(ctx, p)
+	if err != nil {
 		return nil, err
 	}
-	infra, container := mine.InfraID, "/containers/"+idOf(p.IDs[1])
+	container := "/containers/" + idOf(p.IDs[1])
 	switch harm {
 	case backendtest.HarmInfra:
 		return noHarm, w.kill(ctx, infra)
@@ -63,12 +63,18 @@ func (w *world) now(ctx context.Context, p backendtest.Pod) (backendtest.Pod, er
 	return backendtest.Pod{}, fmt.Errorf("%s has no pod", p.Workload)
 }
 
-func (w *world) infra(ctx context.Context, p backendtest.Pod) (apiInfra, error) {
-	var pod apiPod
-	var infra apiInfra
+// infraOf is the ID of a pod's infra container.
+func (w *world) infraOf(ctx context.Context, p backendtest.Pod) (string, error) {
+	var pod struct{ InfraContainerID string }
 	err := w.api.get(ctx, "/pods/"+p.IDs[0]+"/json", nil, &pod)
+	return pod.InfraContainerID, err
+}
+
+func (w *world) infra(ctx context.Context, p backendtest.Pod) (apiInfra, error) {
+	var infra apiInfra
+	id, err := w.infraOf(ctx, p)
 	if err == nil {
-		err = w.api.get(ctx, "/containers/"+pod.InfraID+"/json", nil, &infra)
+		err = w.api.get(ctx, "/containers/"+id+"/json", nil, &infra)
 	}
 	return infra, err
 }

@@ -100,9 +100,10 @@ func (b *Backend) lookForImages(ctx context.Context, want *wanted, s *seen) erro
 
 // lacks tells whether the workload has fewer pods as wanted than it should have.
 func (s *seen) lacks(w *wantedWorkload) bool {
+	p := planner{seen: *s}
 	n := 0
-	for _, p := range s.pods {
-		if p.workload() == w.ref && p.labels[labelHash] == w.pod.hash && !p.halfMade() {
+	for _, pod := range s.pods {
+		if pod.workload() == w.ref && !pod.halfMade() && p.current(w, pod, false) {
 			n++
 		}
 	}
@@ -178,13 +179,6 @@ func (b *Backend) forgetNetwork(infra string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.nets, infra)
-}
-
-// forgetNetworks has all of them asked for again.
-func (b *Backend) forgetNetworks() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	clear(b.nets)
 }
 
 // forgetInfra drops what was kept of infra containers that are gone.

@@ -20,6 +20,7 @@ import (
 
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/internal/backend/podman/node"
+	"mockup.dev/mockup/internal/host"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -47,6 +48,9 @@ type Backend struct {
 	doors   *doors
 	images  *pulls
 
+	// lacking is what this host can't do for containers; nil for nothing.
+	lacking []host.Lack
+
 	// begin is run when changes are first asked for; nil for nothing.
 	begin func(ctx context.Context)
 
@@ -73,6 +77,7 @@ func New(o Options) *Backend {
 	agent := &agent{engine: c, program: o.Node, log: o.Log.WithName("node")}
 	b := newBackend(c, agent, agent.dial, o)
 	b.begin = agent.start
+	b.lacking = host.This().Lacks()
 	return b
 }
 
@@ -138,6 +143,7 @@ func (b *Backend) wanted(set manifests.Set) (wanted, error) {
 	if err != nil {
 		return wanted{}, fmt.Errorf("translating the set of %s: %w", set.Owner, err)
 	}
+	want.refused = append(want.refused, refusedByHost(b.lacking, set)...)
 	return want, nil
 }
 
@@ -200,6 +206,11 @@ func (b *Backend) tellNode(ctx context.Context, want *wanted, s *seen, steps []s
 	t := told{failures: answer.Failures, fixed: map[string]map[string]netip.Addr{}}
 	for _, p := range state.Pods {
 		t.fixed[p.Name] = p.Fixed
+	}
+	for _, p := range s.pods {
+		if answer.Failures[p.name] != "" { // what is known of its network may be out of date
+			b.forgetNetwork(p.infra.id)
+		}
 	}
 	return t, nil
 }

@@ -184,15 +184,14 @@ func (b *Backend) heed(e event) {
 	o, isInfra := b.infra[e.id]
 	b.mu.Unlock()
 	if isInfra {
-		b.changes.add(o)
-		if e.action == "remove" {
+		switch {
+		case e.action == "remove":
 			b.forgetInfra(e.id)
+		case e.kind == "network": // it joined or left one
+			b.forgetNetwork(e.id)
 		}
+		b.changes.add(o)
 		return
-	}
-	if e.kind == "network" && (e.action == "disconnect" || e.action == "connect") {
-		b.forgetNetworks()
-		b.changes.addAll()
 	}
 	if (e.kind == "volume" || e.kind == "network") && e.action == "remove" {
 		b.changes.addAll()

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +28,8 @@ import (
 type world struct {
 	proxy *proxy
 	api   *api
+	// guest is the folder that the guest's image is built from.
+	guest string
 }
 
 type apiPod struct {
@@ -52,18 +57,29 @@ func (w *world) Pods(ctx context.Context, owner manifests.Owner) ([]backendtest.
 			Name: p.Name, Namespace: owner.Namespace, Labels: p.Labels, IDs: []string{p.ID},
 			Workload: manifests.Ref{Kind: p.Labels["mockup.dev/workload-kind"], Name: p.Labels[manifests.LabelWorkload]},
 		}
-		running := true
+		if p.Labels["mockup.dev/purpose"] != "" {
+			pod.Workload = manifests.Ref{} // it tries something out and serves nobody
+		}
 		for _, c := range p.Containers {
-			if c.ID != p.InfraID {
+			switch {
+			case c.ID == p.InfraID:
+			case isMain(p, c.Names):
+				pod.IDs = slices.Insert(pod.IDs, 1, w.start(ctx, c.ID))
+				pod.Terminating = c.Status == "stopping" || c.Status == "removing"
+			default:
 				pod.IDs = append(pod.IDs, w.start(ctx, c.ID))
-				running = running && c.Status == "running"
 			}
 		}
-		pod.Addresses = w.addresses(ctx, owner, p.InfraID)
-		pod.Ready = running && answers(ctx, pod.Addresses)
+		pod.Addresses, pod.Fixed = w.addresses(ctx, owner, p.InfraID)
+		pod.Ready = answers(ctx, pod.Addresses)
 		out = append(out, pod)
 	}
 	return out, nil
+}
+
+// isMain tells whether a container of that name is the one that the contract calls like the component.
+func isMain(p apiPod, name string) bool {
+	return name == p.Name+"-"+p.Labels[manifests.LabelComponent]
 }
 
 // start identifies one start of a container.
@@ -75,19 +91,61 @@ func (w *world) start(ctx context.Context, id string) string {
 	return id + " since " + data.State.StartedAt
 }
 
-func (w *world) addresses(ctx context.Context, owner manifests.Owner, infra string) map[string]string {
-	var data struct {
-		NetworkSettings struct {
-			Networks map[string]struct{ IPAddress string }
+type apiInfra struct {
+	State           struct{ Pid int }
+	NetworkSettings struct {
+		Networks map[string]struct{ IPAddress string }
+	}
+}
+
+// addresses of a pod by network: those that Podman gave it, and those that it bears beside them.
+func (w *world) addresses(ctx context.Context, owner manifests.Owner, infra string) (own, fixed map[string]string) {
+	var data apiInfra
+	own, fixed = map[string]string{}, map[string]string{}
+	if w.api.get(ctx, "/containers/"+infra+"/json", nil, &data) != nil {
+		return own, fixed
+	}
+	for name, n := range data.NetworkSettings.Networks {
+		if n.IPAddress != "" {
+			own[strings.TrimPrefix(name, owner.Namespace+"-"+owner.Name+"-")] = n.IPAddress
 		}
 	}
-	out := map[string]string{}
-	if w.api.get(ctx, "/containers/"+infra+"/json", nil, &data) == nil {
-		for name, n := range data.NetworkSettings.Networks {
-			out[strings.TrimPrefix(name, owner.Namespace+"-"+owner.Name+"-")] = n.IPAddress
+	out, err := inNetwork(ctx, data.State.Pid, "ip", "-j", "-4", "address")
+	var interfaces []struct {
+		Info []struct {
+			Local string `json:"local"`
+		} `json:"addr_info"`
+	}
+	if err != nil || json.Unmarshal(out, &interfaces) != nil {
+		return own, fixed // it is going
+	}
+	for _, i := range interfaces {
+		for _, a := range i.Info {
+			for network, address := range own {
+				if a.Local != address && slices.ContainsFunc(i.Info, func(b struct {
+					Local string `json:"local"`
+				}) bool {
+					return b.Local == address
+				}) {
+					fixed[network] = a.Local
+				}
+			}
 		}
 	}
-	return out
+	return own, fixed
+}
+
+// inNetwork runs a command in the network namespace of a process.
+func inNetwork(ctx context.Context, pid int, command ...string) ([]byte, error) {
+	if pid == 0 {
+		return nil, errors.New("the pod has no process")
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net", "--target", strconv.Itoa(pid)}, command...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cmd, err)
+	}
+	return out, nil
 }
 
 // answers asks the guest's readiness probe itself.
@@ -189,24 +247,55 @@ func (w *world) Edit(context.Context, manifests.Owner, manifests.Ref) error {
 }
 
 func (w *world) Kill(ctx context.Context, p backendtest.Pod) error {
+	return w.kill(ctx, idOf(p.IDs[1]))
+}
+
+func (w *world) kill(ctx context.Context, container string) error {
 	var data struct{ State struct{ Pid int } }
-	id, _, _ := strings.Cut(p.IDs[1], " ")
-	if err := w.api.get(ctx, "/containers/"+id+"/json", nil, &data); err != nil {
+	if err := w.api.get(ctx, "/containers/"+container+"/json", nil, &data); err != nil {
 		return err
 	}
 	return unix.Kill(data.State.Pid, unix.SIGKILL)
 }
 
+// idOf a container from its part of a pod's IDs.
+func idOf(start string) string {
+	id, _, _ := strings.Cut(start, " ")
+	return id
+}
+
 func (w *world) RemovePod(ctx context.Context, p backendtest.Pod) error {
-	return w.api.do(ctx, http.MethodDelete, "/pods/"+p.IDs[0], url.Values{"force": {"true"}, "timeout": {"0"}}, nil, nil)
+	return w.removePod(ctx, p.IDs[0])
+}
+
+func (w *world) removePod(ctx context.Context, id string) error {
+	return w.api.do(ctx, http.MethodDelete, "/pods/"+id, url.Values{"force": {"true"}, "timeout": {"0"}}, nil, nil)
 }
 
 func (w *world) Break(context.Context) error { return w.proxy.cut() }
 
 func (w *world) Resolve(ctx context.Context, p backendtest.Pod, name string) ([]string, error) {
-	id, _, _ := strings.Cut(p.IDs[1], " ")
-	out, err := w.api.exec(ctx, id, []string{guest.Path, "resolve", name})
+	out, err := w.api.exec(ctx, idOf(p.IDs[1]), []string{guest.Path, "resolve", name})
 	return strings.Fields(out), err
+}
+
+func (w *world) Connect(ctx context.Context, from, to backendtest.Pod, port int) (bool, error) {
+	for network, address := range to.Addresses {
+		if from.Addresses[network] != "" {
+			out, err := w.api.exec(ctx, idOf(from.IDs[1]), []string{guest.Path, "dial", net.JoinHostPort(address, strconv.Itoa(port)), "700ms"})
+			return strings.TrimSpace(out) == "open", err
+		}
+	}
+	return false, fmt.Errorf("pods %s and %s have no network in common", from.Name, to.Name)
+}
+
+func (w *world) Rebuild(ctx context.Context, image string) error {
+	label := fmt.Sprintf("rebuilt=%d", time.Now().UnixNano())
+	out, err := exec.CommandContext(ctx, "podman", "build", "--quiet", "--label", label, "--tag", image, w.guest).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building %s: %w: %s", image, err, out)
+	}
+	return nil
 }
 
 // api is a minimal client of Podman's REST interface.
@@ -276,12 +365,12 @@ func (a *api) raw(ctx context.Context, method, path string, query url.Values, bo
 	return data, err
 }
 
-// exec returns what a command printed: the stream's frames have eight bytes of header each.
+// exec returns what a command printed; one that fails is an error. The stream's frames have eight bytes of header each.
 func (a *api) exec(ctx context.Context, container string, command []string) (string, error) {
 	var session struct {
 		ID string `json:"Id"`
 	}
-	err := a.do(ctx, http.MethodPost, "/containers/"+container+"/exec", nil, map[string]any{"Cmd": command, "AttachStdout": true}, &session)
+	err := a.do(ctx, http.MethodPost, "/containers/"+container+"/exec", nil, map[string]any{"Cmd": command, "AttachStdout": true, "AttachStderr": true}, &session)
 	if err != nil {
 		return "", err
 	}
@@ -294,6 +383,13 @@ func (a *api) exec(ctx context.Context, container string, command []string) (str
 		n := int(data[4])<<24 | int(data[5])<<16 | int(data[6])<<8 | int(data[7])
 		out.Write(data[8:min(8+n, len(data))])
 		data = data[min(8+n, len(data)):]
+	}
+	var ended struct{ ExitCode int }
+	if err := a.get(ctx, "/exec/"+session.ID+"/json", nil, &ended); err != nil {
+		return "", err
+	}
+	if ended.ExitCode != 0 {
+		return "", fmt.Errorf("%v ended with %d: %s", command, ended.ExitCode, out.String())
 	}
 	return out.String(), nil
 }

@@ -5,11 +5,8 @@ package guest
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +22,9 @@ const Port = 8080
 // Banner is the first line that a serving program writes to its standard output.
 const Banner = "guest is serving"
 
+// Then stands between commands that are run one after the other, as long as each succeeds.
+const Then = "then"
+
 // Process is what the program sees of the place it runs in.
 type Process struct {
 	// Args without the program's own path.
@@ -32,31 +32,67 @@ type Process struct {
 	// Env as KEY=VALUE.
 	Env      []string
 	ReadFile func(path string) ([]byte, error)
-	// WriteFile replaces the content of a file.
-	WriteFile func(path string, data []byte) error
-	Stdin     io.Reader
-	Stdout    io.Writer
-	Stderr    io.Writer
+	// WriteFile replaces the content of a file, AppendFile adds to it; both make one that is not there.
+	WriteFile  func(path string, data []byte) error
+	AppendFile func(path string, data []byte) error
+	RemoveFile func(path string) error
+	Stdin      io.Reader
+	Stdout     io.Writer
+	Stderr     io.Writer
 }
 
-// Run does what p.Args ask for and returns the exit code; the end of ctx asks it to stop.
+// Run does what p.Args ask for and returns the exit code; the end of ctx asks it to stop. Commands are joined by the
+// word "then".
 //
-//	serve [-port N] [-never-ready] [-drain D]   serve HTTP: /readyz, anything else answers 200 with the path
+//	serve [-port N] [-also N] [-never-ready] [-unready-file F] [-drain D] [-note F]
+//	                                            serve HTTP: /readyz, /wait/D answers after that time, anything else answers
+//	                                            200 with the path; not ready while F exists; goes on for D after being
+//	                                            asked to stop, and notes "term" in F when asked
 //	exit CODE                                   end with that code
-//	cat FILE | env NAME | resolve NAME          print a file, a variable, the addresses of a name
+//	sleep D                                     end after that time
+//	eat MIB                                     take up that much memory, and keep it
+//	cat FILE | env NAME | resolve NAME          print a file, a variable, the addresses of a name (none: an empty line)
 //	get URL                                     print the body of an answer; ends with 1 unless it is 200
+//	dial ADDRESS D                              print "open" or "closed": whether a TCP connection comes about in that time
 //	write FILE                                  write standard input to a file
+//	append FILE TEXT...                         add a line to a file
+//	copy FILE FILE                              make the second like the first
+//	remove FILE                                 remove a file
+//	reject FILE TEXT                            end with 1 if the file holds that text
+//	fail-first FILE                             end with 1 and make the file, or with 0 if it is there
 //	stdin                                       copy standard input to standard output
 func Run(ctx context.Context, p Process) int {
-	if err := run(ctx, p); err != nil {
-		var code exitCode
-		if errors.As(err, &code) {
-			return int(code)
+	if p.Stdin == nil {
+		p.Stdin = strings.NewReader("")
+	}
+	for _, command := range Commands(p.Args) {
+		p.Args = command
+		if err := run(ctx, p); err != nil {
+			var code exitCode
+			if errors.As(err, &code) {
+				return int(code)
+			}
+			_, _ = fmt.Fprintln(p.Stderr, "guest:", err) // the exit code says it too
+			return 1
 		}
-		_, _ = fmt.Fprintln(p.Stderr, "guest:", err) // the exit code says it too
-		return 1
 	}
 	return 0
+}
+
+// Commands that args join; without any, it serves.
+func Commands(args []string) [][]string {
+	if len(args) == 0 {
+		return [][]string{{"serve"}}
+	}
+	var commands [][]string
+	for len(args) > 0 {
+		end := slices.Index(args, Then)
+		if end < 0 {
+			return append(commands, args)
+		}
+		commands, args = append(commands, args[:end]), args[end+1:]
+	}
+	return commands
 }
 
 // exitCode is an end that was asked for.
@@ -65,171 +101,149 @@ type exitCode int
 func (c exitCode) Error() string { return "exit " + strconv.Itoa(int(c)) }
 
 func run(ctx context.Context, p Process) error {
-	if len(p.Args) == 0 || p.Args[0] == "serve" {
-		return serve(ctx, p)
+	if len(p.Args) == 0 {
+		return errors.New("no command")
 	}
-	if p.Stdin == nil {
-		p.Stdin = strings.NewReader("")
+	verb, args := p.Args[0], p.Args[1:]
+	c, known := commands()[verb]
+	if !known {
+		return fmt.Errorf("unknown verb %q", verb)
 	}
-	verb, arg := p.Args[0], strings.Join(p.Args[1:], " ")
-	switch verb {
-	case "exit":
-		code, err := strconv.Atoi(arg)
-		if err != nil {
-			return fmt.Errorf("exit code %q: %w", arg, err)
-		}
-		return exitCode(code)
-	case "cat":
-		data, err := p.ReadFile(arg)
-		if err != nil {
-			return err
-		}
-		_, err = p.Stdout.Write(data)
-		return err
-	case "env":
-		return printEnv(p, arg)
-	case "resolve":
-		addresses, err := net.DefaultResolver.LookupHost(ctx, arg)
-		if err != nil {
-			return err
-		}
-		slices.Sort(addresses)
-		_, err = fmt.Fprintln(p.Stdout, strings.Join(addresses, " "))
-		return err
-	case "get":
-		return get(ctx, p, arg)
-	case "write":
-		data, err := io.ReadAll(p.Stdin)
-		if err != nil {
-			return fmt.Errorf("reading standard input: %w", err)
-		}
-		return p.WriteFile(arg, data)
-	case "stdin":
-		_, err := io.Copy(p.Stdout, p.Stdin)
-		return err
+	if len(args) < c.args {
+		return fmt.Errorf("%s wants %d arguments, not %d", verb, c.args, len(args))
 	}
-	return fmt.Errorf("unknown verb %q", verb)
+	return c.run(ctx, p, args)
 }
 
-func printEnv(p Process, name string) error {
+// command of the program.
+type command struct {
+	// args is how many it needs at least.
+	args int
+	run  func(ctx context.Context, p Process, args []string) error
+}
+
+func commands() map[string]command {
+	return map[string]command{
+		"serve":      {0, func(ctx context.Context, p Process, _ []string) error { return serve(ctx, p) }},
+		"exit":       {1, exit},
+		"sleep":      {1, sleep},
+		"eat":        {1, eat},
+		"cat":        {1, cat},
+		"env":        {1, printEnv},
+		"resolve":    {1, resolve},
+		"get":        {1, get},
+		"dial":       {2, dial},
+		"write":      {1, write},
+		"append":     {2, appendLine},
+		"copy":       {2, copyFile},
+		"remove":     {1, func(_ context.Context, p Process, args []string) error { return p.RemoveFile(args[0]) }},
+		"reject":     {2, reject},
+		"fail-first": {1, failFirst},
+		"stdin": {0, func(_ context.Context, p Process, _ []string) error {
+			_, err := io.Copy(p.Stdout, p.Stdin)
+			return err
+		}},
+	}
+}
+
+func exit(_ context.Context, _ Process, args []string) error {
+	code, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("exit code %q: %w", args[0], err)
+	}
+	if code == 0 {
+		return nil
+	}
+	return exitCode(code)
+}
+
+func sleep(ctx context.Context, _ Process, args []string) error {
+	d, err := time.ParseDuration(args[0])
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// eat takes memory a MiB at a time, touching each page so that it counts.
+func eat(ctx context.Context, _ Process, args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("%q MiB: %w", args[0], err)
+	}
+	var eaten [][]byte
+	for range n {
+		piece := make([]byte, 1<<20)
+		for i := 0; i < len(piece); i += 4096 {
+			piece[i] = 1
+		}
+		eaten = append(eaten, piece)
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%w with %d MiB in hand", ctx.Err(), len(eaten))
+}
+
+func cat(_ context.Context, p Process, args []string) error {
+	data, err := p.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	_, err = p.Stdout.Write(data)
+	return err
+}
+
+func printEnv(_ context.Context, p Process, args []string) error {
 	for _, pair := range p.Env {
-		if value, found := strings.CutPrefix(pair, name+"="); found {
+		if value, found := strings.CutPrefix(pair, args[0]+"="); found {
 			_, err := io.WriteString(p.Stdout, value)
 			return err
 		}
 	}
-	return fmt.Errorf("variable %s is not set", name)
+	return fmt.Errorf("variable %s is not set", args[0])
 }
 
-func get(ctx context.Context, p Process, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func write(_ context.Context, p Process, args []string) error {
+	data, err := io.ReadAll(p.Stdin)
+	if err != nil {
+		return fmt.Errorf("reading standard input: %w", err)
+	}
+	return p.WriteFile(args[0], data)
+}
+
+func appendLine(_ context.Context, p Process, args []string) error {
+	return p.AppendFile(args[0], []byte(strings.Join(args[1:], " ")+"\n"))
+}
+
+func copyFile(_ context.Context, p Process, args []string) error {
+	data, err := p.ReadFile(args[0])
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	return p.WriteFile(args[1], data)
+}
+
+func reject(_ context.Context, p Process, args []string) error {
+	data, err := p.ReadFile(args[0])
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }() // the program ends next
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url, response.Status)
+	if strings.Contains(string(data), args[1]) {
+		return fmt.Errorf("%s holds %q", args[0], args[1])
 	}
-	_, err = io.Copy(p.Stdout, response.Body)
-	return err
+	return nil
 }
 
-// Behaviour is how a program started with some arguments fares.
-type Behaviour struct {
-	// Ready tells whether it will ever answer /readyz with 200.
-	Ready bool
-	// Exits tells whether it ends by itself, with ExitCode.
-	Exits    bool
-	ExitCode int
-}
-
-// Foretell says how a program started with args will fare, for worlds that do not run it. Of arguments that are not those
-// of Run, and so of another program, it expects the best: it serves.
-func Foretell(args []string) Behaviour {
-	if len(args) == 0 {
-		return Behaviour{Ready: true}
+func failFirst(_ context.Context, p Process, args []string) error {
+	if _, err := p.ReadFile(args[0]); err == nil {
+		return nil
 	}
-	switch args[0] {
-	case "serve":
-		options, err := parseServe(args)
-		if err != nil {
-			return Behaviour{Exits: true, ExitCode: 1}
-		}
-		return Behaviour{Ready: !options.neverReady}
-	case "exit":
-		code, err := strconv.Atoi(strings.Join(args[1:], " "))
-		if err != nil {
-			code = 1
-		}
-		return Behaviour{Exits: true, ExitCode: code}
-	case "cat", "env", "get", "resolve", "stdin", "write":
-		return Behaviour{Exits: true}
-	}
-	return Behaviour{Ready: true}
-}
-
-type serveOptions struct {
-	port       int
-	neverReady bool
-	drain      time.Duration
-}
-
-func parseServe(args []string) (serveOptions, error) {
-	var o serveOptions
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.IntVar(&o.port, "port", Port, "TCP port")
-	flags.BoolVar(&o.neverReady, "never-ready", false, "answer /readyz with 503")
-	flags.DurationVar(&o.drain, "drain", 0, "time to go on serving after being asked to stop")
-	if len(args) > 0 {
-		args = args[1:]
-	}
-	if err := flags.Parse(args); err != nil {
-		return o, fmt.Errorf("reading the arguments of serve: %w", err)
-	}
-	return o, nil
-}
-
-// Handler answers HTTP as a program started with args does.
-func Handler(args []string) http.Handler {
-	options, _ := parseServe(args)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/readyz" && options.neverReady {
-			http.Error(w, "never ready", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = fmt.Fprintln(w, r.URL.Path) // the client that went away knows
-	})
-}
-
-func serve(ctx context.Context, p Process) error {
-	options, err := parseServe(p.Args)
-	if err != nil {
+	if err := p.WriteFile(args[0], nil); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", ":"+strconv.Itoa(options.port))
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
-	}
-	if _, err := fmt.Fprintln(p.Stdout, Banner); err != nil {
-		return fmt.Errorf("writing to the log: %w", err)
-	}
-	server := &http.Server{Handler: Handler(p.Args), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.drain)
-	defer cancel()
-	<-drain.Done()
-	return server.Close()
+	return errors.New("the first time fails")
 }

@@ -17,14 +17,29 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	code := guest.Run(ctx, guest.Process{
-		Args:      os.Args[1:],
-		Env:       os.Environ(),
-		ReadFile:  os.ReadFile,
-		WriteFile: func(path string, data []byte) error { return os.WriteFile(path, data, 0o600) },
-		Stdin:     os.Stdin,
-		Stdout:    os.Stdout,
-		Stderr:    os.Stderr,
+		Args:       os.Args[1:],
+		Env:        os.Environ(),
+		ReadFile:   os.ReadFile,
+		WriteFile:  func(path string, data []byte) error { return os.WriteFile(path, data, 0o600) },
+		AppendFile: appendFile,
+		RemoveFile: os.Remove,
+		Stdin:      os.Stdin,
+		Stdout:     os.Stdout,
+		Stderr:     os.Stderr,
 	})
 	stop()
 	os.Exit(code)
+}
+
+// appendFile in one write, since several pods may add to the same file.
+func appendFile(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(data); err != nil {
+		_ = file.Close() // the first error is the one to tell
+		return err
+	}
+	return file.Close()
 }
