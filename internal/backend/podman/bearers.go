@@ -95,8 +95,8 @@ func (b *bearers) giveAddresses() {
 			}
 		}
 		var pods []*podInfo
-		for j := range b.seen.pods {
-			if pod := &b.seen.pods[j]; pod.workload() == w.ref && b.runs(pod) {
+		for j := range b.pods {
+			if pod := &b.pods[j]; pod.workload() == w.ref && b.runs(pod) {
 				pods = append(pods, pod)
 			}
 		}

@@ -58,7 +58,7 @@ func (m *simulated) run() {
 			return
 		}
 		if round == 200 {
-			m.t.Fatalf("not at rest after %d rounds: %v from %+v", round, m.log, m.seen.pods)
+			m.t.Fatalf("not at rest after %d rounds: %v from %+v", round, m.log, m.pods)
 		}
 		m.now = m.now.Add(time.Second)
 		m.progress()
@@ -108,7 +108,7 @@ func (m *simulated) bounds(before *int) {
 func (m *simulated) begin(s step) {
 	switch s.action {
 	case createNetwork:
-		m.seen.networks = append(m.seen.networks, s.network)
+		m.networks = append(m.networks, s.network)
 	case createVolume:
 		m.volumes = append(m.volumes, s.volume)
 	case holdContainer, releaseContainer:

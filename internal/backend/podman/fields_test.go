@@ -138,7 +138,7 @@ func fillAll(v reflect.Value) {
 		v.Set(reflect.ValueOf(intstr.FromString("x")))
 		return
 	case metav1.FieldsV1:
-		v.Set(reflect.ValueOf(metav1.FieldsV1{Raw: []byte("{}")}))
+		v.Set(reflect.ValueOf(*metav1.NewFieldsV1("{}")))
 		return
 	}
 	switch v.Kind() {
