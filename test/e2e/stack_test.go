@@ -247,7 +247,7 @@ func number(text string) int {
 
 func mainPID(component string) int {
 	GinkgoHelper()
-	return number(must("podman", "inspect", "default-mockup-"+component+"-0-"+component, "--format", "{{.State.Pid}}"))
+	return number(must("podman", "inspect", "default-mockup-"+component+"-0."+component, "--format", "{{.State.Pid}}"))
 }
 
 func kill(pid int) {

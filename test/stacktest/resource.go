@@ -133,3 +133,17 @@ func Describe(s *v1alpha1.MockupStack) string {
 	}
 	return strings.Join(lines, ", ")
 }
+
+// Edit changes a stack as kubectl edit does.
+func (s *Stack) Edit(ctx context.Context, name client.ObjectKey, edit func(*v1alpha1.MockupStack)) error {
+	found := &v1alpha1.MockupStack{}
+	if err := s.API.Get(ctx, name, found); err != nil {
+		return fmt.Errorf("reading stack %s: %w", name, err)
+	}
+	before := found.DeepCopy()
+	edit(found)
+	if err := s.API.Patch(ctx, found, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("changing stack %s: %w", name, err)
+	}
+	return nil
+}

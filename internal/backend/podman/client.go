@@ -370,7 +370,11 @@ func (c *client) createVolume(ctx context.Context, v volumeInfo) error {
 	if err != nil {
 		return err
 	}
-	if _, err := volumes.Create(ctx, types.VolumeCreateOptions{Name: v.name, Labels: v.labels}, nil); err != nil {
+	o := types.VolumeCreateOptions{Name: v.name, Labels: v.labels}
+	if v.user != nil {
+		o.UID, o.GID = &v.user.uid, &v.user.gid
+	}
+	if _, err := volumes.Create(ctx, o, nil); err != nil {
 		return fmt.Errorf("creating volume %s: %w", v.name, err)
 	}
 	return nil
@@ -475,19 +479,19 @@ func (c *client) removeNetwork(ctx context.Context, name string) error {
 	return fmt.Errorf("removing network %s: %w", name, err)
 }
 
-func (c *client) imageID(ctx context.Context, ref string) (string, error) {
+func (c *client) image(ctx context.Context, ref string) (imageInfo, error) {
 	ctx, err := c.connection(ctx)
 	if err != nil {
-		return "", err
+		return imageInfo{}, err
 	}
 	report, err := images.GetImage(ctx, ref, nil)
 	if notFound(err) {
-		return "", nil
+		return imageInfo{}, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("looking for image %s: %w", ref, err)
+		return imageInfo{}, fmt.Errorf("looking for image %s: %w", ref, err)
 	}
-	return report.ID, nil
+	return imageInfo{id: report.ID, user: report.User}, nil
 }
 
 func (c *client) pullImage(ctx context.Context, ref string) error {

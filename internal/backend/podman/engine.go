@@ -45,8 +45,8 @@ type engine interface {
 	createNetwork(ctx context.Context, n networkInfo) error
 	removeNetwork(ctx context.Context, name string) error
 
-	// imageID of a reference; empty when the image is not there.
-	imageID(ctx context.Context, ref string) (string, error)
+	// image of a reference; the zero value when it is not there.
+	image(ctx context.Context, ref string) (imageInfo, error)
 	pullImage(ctx context.Context, ref string) error
 
 	logs(ctx context.Context, container string, o logRequest, out io.Writer) error
@@ -125,6 +125,17 @@ type endpoint struct {
 type volumeInfo struct {
 	name   string
 	labels map[string]string
+	// user that a new volume belongs to; nil for whoever mounts it first.
+	user *user
+}
+
+// user of a container, in numbers.
+type user struct{ uid, gid int }
+
+type imageInfo struct {
+	id string
+	// user that its containers run as, as the image has it: UID, UID:GID, a name, or nothing for root.
+	user string
 }
 
 type networkInfo struct {

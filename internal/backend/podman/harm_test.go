@@ -146,7 +146,7 @@ func (w *world) hasMain(p backendtest.Pod) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		name := pod.Name + "-" + pod.Labels[manifests.LabelComponent]
+		name := pod.Name + "." + pod.Labels[manifests.LabelComponent]
 		return w.api.get(ctx, "/containers/"+name+"/json", nil, new(struct{}))
 	}
 }

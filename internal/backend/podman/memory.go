@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mockup.dev/mockup/internal/host"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -133,7 +134,7 @@ func (b *Backend) examine(ctx context.Context, want *wanted, s *seen) {
 				m.examined[c.id] = known
 				b.mu.Unlock()
 			}
-			if limit, ok := limits[c.name]; ok && known.memory != limit {
+			if limit, ok := limits[c.name]; ok && known.memory != limit && !b.lacks(host.TopicMemoryLimits) {
 				s.edited[c.id] = fmt.Sprintf("its memory limit is %d bytes in place of %d", known.memory, limit)
 			}
 		}

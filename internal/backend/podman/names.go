@@ -51,10 +51,11 @@ func podName(namespace, workload string, n int) string {
 
 // containerName is unique on the host and, unlike the bare name of the manifest, no name that a Service could have: Podman
 // puts every container's name into DNS when the pod is created, ready or not.
-func containerName(pod, container string) string { return pod + "-" + container }
+// The dot, which no container of a manifest has, keeps pod a-0 with container b-0-c and pod a-0-b-0 with container c apart.
+func containerName(pod, container string) string { return pod + "." + container }
 
 // manifestName is the inverse of containerName.
-func manifestName(pod, container string) string { return strings.TrimPrefix(container, pod+"-") }
+func manifestName(pod, container string) string { return strings.TrimPrefix(container, pod+".") }
 
 // podVolumeName names what belongs to one pod alone. The dot keeps it apart from every claim.
 func podVolumeName(pod, volume string) string { return pod + "." + volume }

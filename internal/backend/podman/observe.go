@@ -33,7 +33,7 @@ func (b *Backend) observe(ctx context.Context, want *wanted) (seen, error) {
 func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	owner := want.owner.String()
 	s := seen{
-		adopted: map[string]bool{}, images: map[string]string{}, net: map[string]podNetwork{}, ready: map[string]readiness{},
+		adopted: map[string]bool{}, images: map[string]string{}, users: map[string]string{}, net: map[string]podNetwork{}, ready: map[string]readiness{},
 		lives: map[string]life{}, edited: map[string]string{}, rejected: map[string]string{}, shut: map[string]bool{},
 		busy: b.tasks.busy(want.owner), held: b.tasks.held(), now: time.Now(),
 	}
@@ -88,11 +88,11 @@ func (b *Backend) lookForImages(ctx context.Context, want *wanted, s *seen) erro
 			if _, asked := s.images[image.ref]; asked || !lacks && image.policy != corev1.PullAlways {
 				continue
 			}
-			id, err := b.images.ensure(ctx, want.owner, image)
+			found, err := b.images.ensure(ctx, want.owner, image)
 			if err != nil {
 				return err
 			}
-			s.images[image.ref] = id
+			s.images[image.ref], s.users[image.ref] = found.id, found.user
 		}
 	}
 	return nil

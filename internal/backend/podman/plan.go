@@ -17,6 +17,8 @@ type seen struct {
 	adopted map[string]bool
 	// images has the ID of each image that was looked for; empty if it is not there.
 	images map[string]string
+	// users has the user of each image that is there.
+	users map[string]string
 	// busy pods, by name, are being worked on.
 	busy map[string]work
 	// held objects, by name, failed and are not tried again before the time.
@@ -80,8 +82,9 @@ const (
 	releaseContainer action = "release container of pod"
 )
 
-// endsService tells whether the names of its Services are withdrawn from a pod that the action is done to.
-func (a action) endsService() bool { return a == removePod || a == replacePod || a == restartPod }
+// endsService tells whether the names of its Services are withdrawn from a pod that the action is done to. A pod that is
+// replaced in one go keeps them: nobody else could bear them meanwhile, and it serves until it has ended.
+func (a action) endsService() bool { return a == removePod || a == restartPod }
 
 // step is one effect. Steps on pods take time and run as tasks.
 type step struct {
@@ -186,9 +189,39 @@ func (p *planner) createVolumes() {
 			p.add(step{action: createVolume, ref: c.ref, volume: p.marker(c)})
 		}
 		if !p.remove && !c.adopted && !p.hasVolume(c.volume) && p.mayTry(c.volume, "") {
-			p.add(step{action: createVolume, ref: c.ref, volume: volumeInfo{name: c.volume, labels: c.labels}})
+			if owner, known := p.ownerOf(c.volume); known {
+				p.add(step{action: createVolume, ref: c.ref, volume: volumeInfo{name: c.volume, labels: c.labels, user: owner}})
+			}
 		}
 	}
+}
+
+// ownerOf a volume is the user of the first container that writes to it. It is not known while that one's image is missing.
+func (p *planner) ownerOf(volume string) (*user, bool) {
+	for _, w := range p.workloads {
+		for _, v := range w.pod.written {
+			if v.volume != volume {
+				continue
+			}
+			id, asked := p.images[v.image]
+			return v.user(p.users[v.image]), !asked || id != "" || v.uid != nil
+		}
+	}
+	return nil, true
+}
+
+// owned has the volumes of a pod's own belong to those who write to them.
+func (p *planner) owned(pod wantedPod) wantedPod {
+	volumes := slices.Clone(pod.volumes)
+	for i := range volumes {
+		for _, v := range pod.written {
+			if v.volume == volumes[i].name {
+				volumes[i].user = v.user(p.users[v.image])
+			}
+		}
+	}
+	pod.volumes = volumes
+	return pod
 }
 
 // playable tells whether everything the pod needs is there.
@@ -251,5 +284,9 @@ func (p podInfo) workload() manifests.Ref {
 func (p podInfo) halfMade() bool { return p.status == "Created" || len(p.containers) == 0 }
 
 func (c containerInfo) stopped() bool {
-	return c.state == "exited" || c.state == "stopped" || c.state == "created" || c.state == "configured"
+	switch c.state {
+	case "exited", "stopped", "created", "configured", "initialized": // the last when Podman died before the start
+		return true
+	}
+	return false
 }

@@ -131,7 +131,7 @@ func (p *planner) roll(w *wantedWorkload) {
 // grow plays up to n pods more.
 func (p *planner) grow(w *wantedWorkload, n int) {
 	for range n {
-		want := w.named(p.freeName(w))
+		want := p.owned(w.named(p.freeName(w)))
 		if !p.playable(&want) || !p.mayTry(want.name, want.hash) {
 			return
 		}
@@ -216,7 +216,7 @@ func (p *planner) recreate(w *wantedWorkload) {
 		}
 		return
 	}
-	next := w.named(c.old[0].name)
+	next := p.owned(w.named(c.old[0].name))
 	if !p.playable(&next) || !p.mayTry(next.name, next.hash) || p.refuses(&next) {
 		for _, m := range append(c.fresh, c.old...) {
 			p.repair(w, m)

@@ -52,7 +52,7 @@ func (s *seen) addPod(name, hash string) {
 		id: "id-" + name, name: name, status: "Running", created: s.now,
 		labels:     map[string]string{labelHash: hash, labelKind: webRef.Kind, manifests.LabelWorkload: webRef.Name},
 		infra:      containerInfo{id: "infra-" + name, state: "running"},
-		containers: []containerInfo{{id: "c-" + name, name: name + "-web", state: "running", started: s.now, image: "image", imageID: "id"}},
+		containers: []containerInfo{{id: "c-" + name, name: containerName(name, "web"), state: "running", started: s.now, image: "image", imageID: "id"}},
 	}
 	s.pods = append(s.pods, p)
 	s.ready[p.id] = readiness{ok: true, since: s.now}

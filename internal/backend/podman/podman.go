@@ -30,7 +30,7 @@ type Options struct {
 	URI string
 	Log logr.Logger
 	// Resync is the pause after which every owner is reported as changed, in case an event was missed; the default is
-	// one minute.
+	// five minutes. A pass costs Podman a list of all its containers.
 	Resync time.Duration
 	// Node is the program that runs the node agent, to which `node --dir DIR` is added; the default is this one.
 	Node string
@@ -83,7 +83,7 @@ func New(o Options) *Backend {
 
 func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	if o.Resync == 0 {
-		o.Resync = time.Minute
+		o.Resync = 5 * time.Minute
 	}
 	b := &Backend{
 		engine: e, node: n, log: o.Log, resync: o.Resync, changes: newChanges(),
@@ -113,6 +113,9 @@ func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observa
 			continue // its names can't be withdrawn yet
 		}
 		b.tasks.start(set.Owner, st.podName(), st.work(), func(ctx context.Context) error { return b.podStep(ctx, set.Owner, st) })
+		if st.action == removePod {
+			b.changes.add(set.Owner) // a pod that is leaving makes room before it is gone
+		}
 	}
 	s.busy = b.tasks.busy(set.Owner)
 	o, deadline := b.report(&want, &s, told)
@@ -193,10 +196,7 @@ type told struct {
 // tellNode has the node agent make names, addresses and policies true.
 func (b *Backend) tellNode(ctx context.Context, want *wanted, s *seen, steps []step) (told, error) {
 	if want.remove {
-		if len(s.pods) > 0 || len(s.networks) > 0 {
-			return told{}, b.node.Delete(ctx, want.owner.String())
-		}
-		return told{}, nil
+		return told{}, b.node.Delete(ctx, want.owner.String())
 	}
 	state := nodeState(want, s, steps)
 	answer, err := b.node.Put(ctx, state)

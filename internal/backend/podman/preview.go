@@ -12,9 +12,9 @@ import (
 
 var _ backend.Previewer = (*Backend)(nil)
 
-// recreation is how long a pod that is replaced in one go is expected not to serve: kube play takes about a second to end
-// one pod and start another.
-const recreation = time.Second
+// recreation is how long a pod that is replaced in one go is expected not to serve: Podman takes about a second to end one
+// pod and start another, and for up to a second more a client may hold the address of the old one.
+const recreation = 2 * time.Second
 
 // Preview implements backend.Previewer.
 func (b *Backend) Preview(ctx context.Context, set manifests.Set) (backend.Forecast, error) {

@@ -36,17 +36,17 @@ func newPulls(e engine, changed func(manifests.Owner)) *pulls {
 	return &pulls{engine: e, changed: changed, status: map[string]*pull{}}
 }
 
-// ensure returns the ID of the image if it can be used now, and starts a pull when it can't and the policy allows one.
-func (p *pulls) ensure(ctx context.Context, owner manifests.Owner, image wantedImage) (string, error) {
-	id, err := p.engine.imageID(ctx, image.ref)
+// ensure returns the image if it can be used now, and starts a pull when it can't and the policy allows one.
+func (p *pulls) ensure(ctx context.Context, owner manifests.Owner, image wantedImage) (imageInfo, error) {
+	found, err := p.engine.image(ctx, image.ref)
 	if err != nil {
-		return "", err
+		return imageInfo{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if id != "" {
+	if found.id != "" {
 		delete(p.status, image.ref)
-		return id, nil
+		return found, nil
 	}
 	s := p.status[image.ref]
 	if s == nil {
@@ -68,7 +68,7 @@ func (p *pulls) ensure(ctx context.Context, owner manifests.Owner, image wantedI
 		wait := time.Until(s.until)
 		time.AfterFunc(wait, func() { p.changed(owner) })
 	}
-	return "", nil
+	return imageInfo{}, nil
 }
 
 func (p *pulls) pull(ref string) {

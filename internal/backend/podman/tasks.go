@@ -32,8 +32,14 @@ type tasks struct {
 	slots   chan struct{}
 
 	mu      sync.Mutex
-	running map[string]work
+	running map[string]underWay
 	failed  map[string]failure
+}
+
+// underWay is a task that runs.
+type underWay struct {
+	work
+	owner manifests.Owner
 }
 
 // failure of the last try on an object.
@@ -46,7 +52,7 @@ type failure struct {
 }
 
 func newTasks(changed func(manifests.Owner)) *tasks {
-	return &tasks{changed: changed, slots: make(chan struct{}, parallel), running: map[string]work{}, failed: map[string]failure{}}
+	return &tasks{changed: changed, slots: make(chan struct{}, parallel), running: map[string]underWay{}, failed: map[string]failure{}}
 }
 
 // start runs body for the named pod unless a task of it runs.
@@ -56,7 +62,7 @@ func (t *tasks) start(owner manifests.Owner, name string, w work, body func(cont
 	if _, runs := t.running[name]; runs {
 		return
 	}
-	t.running[name] = w
+	t.running[name] = underWay{w, owner}
 	go func() {
 		err := t.inSlot(body)
 		t.end(name, w, err)
@@ -111,10 +117,17 @@ func backOff(failures int) time.Duration {
 	return min(firstBackOff<<min(failures, 10), maxBackOff)
 }
 
-func (t *tasks) busy() map[string]work {
+// busy are the pods of an owner that are being worked on. Workloads of other owners may have the same names as its own.
+func (t *tasks) busy(owner manifests.Owner) map[string]work {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.running)
+	out := map[string]work{}
+	for name, task := range t.running {
+		if task.owner.Is(owner) {
+			out[name] = task.work
+		}
+	}
+	return out
 }
 
 func (t *tasks) failures() map[string]failure {

@@ -81,6 +81,8 @@ type wantedPod struct {
 	images   []wantedImage
 	// volumes are created, labelled, before the play; kube play fills those of ConfigMaps and Secrets.
 	volumes []volumeInfo
+	// written are the volumes that its containers write to, each with the first that does.
+	written []writtenVolume
 	// claims are the Podman volumes of claims that must be there first.
 	claims []string
 	// attachments are the networks it joins.
@@ -255,7 +257,7 @@ func (t *translator) workload(o manifests.Object) {
 		w.rollout.why = why
 	} else if why != "" && w.job == nil {
 		w.rollout.recreate, w.rollout.why = true, why
-		t.refuse(w.ref, w.rollout.path, why+": it is replaced as with Recreate, which interrupts it for about a second")
+		t.refuse(w.ref, w.rollout.path, why+": it is replaced as with Recreate, which interrupts it for a second or two")
 	}
 	first := podName(t.set.Owner.Namespace, o.GetName(), 0)
 	if w.pod, w.broken = t.pod(w.ref, first, template); w.broken == nil {

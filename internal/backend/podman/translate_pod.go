@@ -37,7 +37,7 @@ func (t *translator) pod(ref manifests.Ref, name string, template corev1.PodTemp
 		out.grace = time.Duration(*s) * time.Second
 	}
 	sidecars(spec)
-	v := podVolumes{translator: t, pod: &out, renamed: map[string]string{}}
+	v := podVolumes{translator: t, pod: &out, renamed: map[string]string{}, security: spec.SecurityContext}
 	if err := v.translate(spec, reloadable(template.Annotations)); err != nil {
 		return wantedPod{}, err
 	}
@@ -191,6 +191,7 @@ func (t *translator) container(out *wantedPod, v *podVolumes, c *corev1.Containe
 			m.Name = name
 		}
 	}
+	v.writes(v.security, c)
 	c.Name = containerName(out.name, c.Name)
 	return nil
 }

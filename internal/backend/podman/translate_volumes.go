@@ -20,11 +20,14 @@ import (
 type podVolumes struct {
 	*translator
 	pod        *wantedPod
+	security   *corev1.PodSecurityContext
 	renamed    map[string]string
 	configMaps []*corev1.ConfigMap
 	// versions stand for the content of what the pod mounts or takes its environment from.
 	versions map[string]string
 	config   map[string]bool
+	// claimed has the Podman volume of each volume that is a claim.
+	claimed map[string]string
 	// reloaded are the volumes whose content a running program takes up, keys their files, and loaded stands for that
 	// content.
 	reloaded []configVolume
@@ -43,12 +46,16 @@ func (v *podVolumes) readOnly(volume string) bool { return v.config[volume] }
 
 func (v *podVolumes) translate(spec *corev1.PodSpec, reloadable func(name string) bool) error {
 	v.versions, v.config, v.loaded = map[string]string{}, map[string]bool{}, map[string]string{}
+	v.claimed = map[string]string{}
 	for i := range spec.Volumes {
 		vol := &spec.Volumes[i]
 		name := podVolumeName(v.pod.name, vol.Name)
 		switch {
 		case vol.EmptyDir != nil:
 			v.renamed[vol.Name] = name
+			if vol.EmptyDir.Medium == corev1.StorageMediumDefault {
+				v.pod.volumes = append(v.pod.volumes, volumeInfo{name: name, labels: with(ownerLabels(v.set.Owner), labelPod, v.pod.name)})
+			}
 		case vol.PersistentVolumeClaim != nil:
 			claim := vol.PersistentVolumeClaim.ClaimName
 			volume, ok := v.claims[claim]
@@ -56,6 +63,7 @@ func (v *podVolumes) translate(spec *corev1.PodSpec, reloadable func(name string
 				return fmt.Errorf("volume %s: claim %q is not in the set", vol.Name, claim)
 			}
 			vol.PersistentVolumeClaim.ClaimName = volume
+			v.claimed[vol.Name] = volume
 			v.pod.claims = append(v.pod.claims, volume)
 			continue
 		case vol.ConfigMap != nil:
@@ -104,9 +112,7 @@ func (v *podVolumes) addConfig(vol *corev1.Volume, name string, files map[string
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Name: name}, BinaryData: files,
 	})
 	vol.VolumeSource = corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}, DefaultMode: mode}}
-	info := volumeInfo{name: name, labels: ownerLabels(v.set.Owner)}
-	info.labels[labelPod] = v.pod.name
-	v.pod.volumes = append(v.pod.volumes, info)
+	v.pod.volumes = append(v.pod.volumes, volumeInfo{name: name, labels: with(ownerLabels(v.set.Owner), labelPod, v.pod.name)})
 }
 
 func (v *podVolumes) configMapFiles(name string, items []corev1.KeyToPath) (map[string][]byte, error) {

@@ -127,10 +127,12 @@ func (b *Backend) watch(ctx context.Context) {
 	pause := firstReconnect
 	for ctx.Err() == nil {
 		err := b.engine.events(ctx, func() {
-			pause = firstReconnect
 			b.adoptOwners(ctx)
 			b.changes.addAll()
-		}, b.heed)
+		}, func(e event) {
+			pause = firstReconnect // not before: a stream that ends at once would be asked for again and again
+			b.heed(e)
+		})
 		if ctx.Err() != nil {
 			return
 		}

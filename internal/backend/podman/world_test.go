@@ -79,7 +79,7 @@ func (w *world) Pods(ctx context.Context, owner manifests.Owner) ([]backendtest.
 
 // isMain tells whether a container of that name is the one that the contract calls like the component.
 func isMain(p apiPod, name string) bool {
-	return name == p.Name+"-"+p.Labels[manifests.LabelComponent]
+	return name == p.Name+"."+p.Labels[manifests.LabelComponent]
 }
 
 // start identifies one start of a container.

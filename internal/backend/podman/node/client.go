@@ -23,7 +23,8 @@ type ClientOptions struct {
 	// Dir is the agent's folder; DefaultDir if empty.
 	Dir string
 	// Command starts an agent for Dir; `node --dir DIR` of this executable if empty. For a rootless Podman it is put into
-	// the namespaces where its bridges are: podman unshare --rootless-netns MOCKUP node --dir DIR.
+	// the namespaces where its bridges are: podman unshare --rootless-netns MOCKUP node --dir DIR. A command that ends with 0
+	// has had somebody else start the agent.
 	Command []string
 	Log     *slog.Logger
 }

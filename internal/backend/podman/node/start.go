@@ -112,6 +112,10 @@ func (c *Client) start(ctx context.Context, build string) error {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the node agent: %w; %w; its log %s ends with: %s", ctx.Err(), err, LogPath(c.dir), c.lastWords())
 		case code := <-ended:
+			if code == 0 { // it had somebody else start the agent: systemctl does
+				ended = nil
+				continue
+			}
 			if code != ExitRunning {
 				return fmt.Errorf("the node agent ended as soon as it was started, with code %d; its log %s ends with: %s",
 					code, LogPath(c.dir), c.lastWords())
