@@ -41,7 +41,43 @@ func newBackground(state statedir.Dir) (*background, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the program file: %w", err)
 	}
-	return &background{state: state, Folder: folder(state), program: program}, nil
+	b := &background{state: state, Folder: folder(state), program: program}
+	b.bySystemd()
+	return b, nil
+}
+
+func (b *background) controlPlaneProcess() processes.Process {
+	return processes.Process{
+		Name: processControlPlane, Path: b.program, Grace: 25 * time.Second,
+		Args: []string{"controlplane", "--state-dir", string(b.state), "--background"},
+	}
+}
+
+func (b *background) operatorProcess(podman string) processes.Process {
+	p := processes.Process{
+		Name: processOperator, Path: b.program, Grace: 15 * time.Second,
+		Args: []string{"manager", "--state-dir", string(b.state), "--background",
+			"--kubeconfig", controlplane.KubeconfigPath(b.state.ControlPlane()), "--podman-socket", podman},
+	}
+	if _, err := os.Stat(b.state.ImageMap()); err == nil {
+		p.Args, p.Inputs = append(p.Args, "--image-map", b.state.ImageMap()), []string{b.state.ImageMap()}
+	}
+	return p
+}
+
+func (b *background) podmanProcess(uri string) (processes.Process, error) {
+	program, err := exec.LookPath("podman")
+	if err != nil {
+		return processes.Process{}, fmt.Errorf("no Podman service answers, and none can be started: %w", err)
+	}
+	if program, err = filepath.Abs(program); err != nil {
+		return processes.Process{}, fmt.Errorf("finding podman: %w", err)
+	}
+	return processes.Process{
+		Name: processPodman, Path: program, Grace: 10 * time.Second, Passive: true,
+		// With CONTAINER_HOST in its environment, podman would else look for a service instead of being one.
+		Args: []string{"--remote=false", "system", "service", "--time=0", uri},
+	}, nil
 }
 
 // startControlPlane returns when the control plane serves.
@@ -53,10 +89,7 @@ func (b *background) startControlPlane(ctx context.Context) (processes.Change, e
 	if running && holder.PID != 0 && holder.PID != b.Running(processControlPlane) {
 		return "", fmt.Errorf("process %d runs the control plane of %s, but was not started by %q: end it first", holder.PID, b.state, "mockup up")
 	}
-	change, err := b.Ensure(ctx, processes.Process{
-		Name: processControlPlane, Path: b.program, Grace: 25 * time.Second,
-		Args: []string{"controlplane", "--state-dir", string(b.state), "--background"},
-	})
+	change, err := b.Ensure(ctx, b.controlPlaneProcess())
 	if err != nil {
 		return "", err
 	}
@@ -78,15 +111,7 @@ func (b *background) serving(ctx context.Context) error {
 
 // startOperator returns when the operator's controllers run.
 func (b *background) startOperator(ctx context.Context, podman string) (processes.Change, error) {
-	args := []string{"manager", "--state-dir", string(b.state), "--background",
-		"--kubeconfig", controlplane.KubeconfigPath(b.state.ControlPlane()), "--podman-socket", podman}
-	var inputs []string
-	if _, err := os.Stat(b.state.ImageMap()); err == nil {
-		args, inputs = append(args, "--image-map", b.state.ImageMap()), []string{b.state.ImageMap()}
-	}
-	change, err := b.Ensure(ctx, processes.Process{
-		Name: processOperator, Path: b.program, Grace: 15 * time.Second, Args: args, Inputs: inputs,
-	})
+	change, err := b.Ensure(ctx, b.operatorProcess(podman))
 	if err != nil {
 		return "", err
 	}
@@ -104,20 +129,14 @@ func (b *background) startPodman(ctx context.Context, uri string) (processes.Cha
 	if socket == "" {
 		return "", fmt.Errorf("nothing answers at %s, and only a unix socket can be opened from here", uri)
 	}
-	program, err := exec.LookPath("podman")
+	process, err := b.podmanProcess(uri)
 	if err != nil {
-		return "", fmt.Errorf("no Podman service answers, and none can be started: %w", err)
-	}
-	if program, err = filepath.Abs(program); err != nil {
-		return "", fmt.Errorf("finding podman: %w", err)
+		return "", err
 	}
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return "", fmt.Errorf("making the folder of Podman's socket: %w", err)
 	}
-	change, err := b.Ensure(ctx, processes.Process{
-		Name: processPodman, Path: program, Grace: 10 * time.Second, Passive: true,
-		Args: []string{"system", "service", "--time=0", uri},
-	})
+	change, err := b.Ensure(ctx, process)
 	if err != nil {
 		return "", err
 	}

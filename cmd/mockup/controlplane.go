@@ -11,6 +11,7 @@ import (
 
 	"mockup.dev/mockup/config/crd"
 	"mockup.dev/mockup/internal/controlplane"
+	"mockup.dev/mockup/internal/systemd"
 )
 
 func newControlPlane(a *app) *cobra.Command {
@@ -44,6 +45,9 @@ Exit codes: 0 when told to end, 1 on an error (such as another one that runs in 
 		serve := func(ctx context.Context) error {
 			return controlplane.Run(ctx, controlplane.Options{Dir: state.ControlPlane(), Port: port, CRDs: crds, OwnProcess: true}, func(c *rest.Config) {
 				log.Info("serving", "server", c.Host, "kubeconfig", controlplane.KubeconfigPath(state.ControlPlane()))
+				if err := systemd.NotifyReady(); err != nil {
+					log.Error("ready, but nobody knows", "error", err.Error())
+				}
 			})
 		}
 		if !*background {

@@ -22,9 +22,11 @@ func newDoctor(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [-f FILE]...",
 		Short: "Check the host, and say how to mend what is wrong",
-		Long: `Checks whether stacks can run here: Podman and its helpers, cgroups, what users other than root need, free ports and
-subnets (and who holds them), images, space and memory, kubectl. With -f it checks for the ports, subnets and images of
-these stacks, otherwise for ports 80 and 443 and mockup's own images.
+		Long: `Checks whether stacks can run here: Podman and its helpers, cgroups and their controllers, what users other than root
+need, nftables in the kernel, a firewall between pods and their names, whether systemd can start it all at boot, free ports
+and subnets (and who holds them), images, space and memory, kubectl. With -f it checks for the ports, subnets and images of
+these stacks, otherwise for ports 80 and 443 and mockup's own images. What the host can't do is said with what follows from
+it and how to mend it; limits that are not enforced stand in the stacks' status, too.
 
 Exit codes: 0 when nothing keeps stacks from running, 1 when something does, 2 when called wrongly.`,
 		Example: `  mockup doctor

@@ -13,6 +13,7 @@ import (
 	"mockup.dev/mockup/internal/operator"
 	"mockup.dev/mockup/internal/processes"
 	"mockup.dev/mockup/internal/statedir"
+	"mockup.dev/mockup/internal/systemd"
 )
 
 func newManager(a *app) *cobra.Command {
@@ -42,8 +43,12 @@ func newManager(a *app) *cobra.Command {
 	return cmd
 }
 
-// watchingOver runs a background program that also keeps all others of its folder running.
+// watchingOver runs a background program that also keeps all others of its folder running, save for those that systemd
+// keeps.
 func watchingOver(ctx context.Context, f processes.Folder, name string, log *slog.Logger, run func(context.Context) error) error {
+	if err := f.Claim(name); err != nil {
+		return exitOnError(log, name, err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- f.Watch(ctx, name, log) }()
@@ -62,6 +67,7 @@ func readyFile(state statedir.Dir) string {
 // tellReady leaves the pid of the operator whose controllers run. If that fails, `mockup up` says what it waits for.
 func tellReady(state statedir.Dir) {
 	_ = os.WriteFile(readyFile(state), []byte(strconv.Itoa(os.Getpid())), 0o600)
+	_ = systemd.NotifyReady() // if that fails, it starts the operator again
 }
 
 // operatorReady tells whether the operator pid has said that its controllers run.

@@ -65,16 +65,18 @@ A local control plane makes kubectl work without a cluster; an operator brings e
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
-			c.RunE = a.beginning(c.RunE)
-			if root.Annotations != nil {
-				c.Example = strings.ReplaceAll(c.Example, "  mockup ", "  kubectl mockup ")
+			for _, each := range append(c.Commands(), c) {
+				each.RunE = a.beginning(each.RunE)
+				if root.Annotations != nil {
+					each.Example = strings.ReplaceAll(each.Example, "  mockup ", "  kubectl mockup ")
+				}
 			}
 			root.AddCommand(c)
 		}
 	}
-	add(groupUse, newUp(a), newDown(a), newRender(a), newKubeconfig(a), newCA(a))
+	add(groupUse, newUp(a), newDown(a), newInstall(a), newUninstall(a), newPlan(a), newRollout(a), newRender(a), newKubeconfig(a), newCA(a))
 	add(groupInspect, newStatus(a), newLogs(a), newDoctor(a), newVersion(a), newCompletion(a))
-	add(groupRun, newControlPlane(a), newManager(a))
+	add(groupRun, newControlPlane(a), newManager(a), newNode())
 	root.SetHelpCommandGroupID(groupInspect)
 	return root
 }

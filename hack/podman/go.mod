@@ -1,9 +1,12 @@
-// Podman itself, for machines whose distribution ships one older than 5.4.
+// Podman itself and its helper for ports of rootless containers, for machines whose distribution ships one older than 5.4.
 module mockup.dev/mockup/hack/podman
 
 go 1.26.0
 
-tool github.com/containers/podman/v5/cmd/podman
+tool (
+	github.com/containers/podman/v5/cmd/podman
+	github.com/containers/podman/v5/cmd/rootlessport
+)
 
 require (
 	dario.cat/mergo v1.0.2 // indirect
@@ -123,6 +126,7 @@ require (
 	github.com/power-devops/perfstat v0.0.0-20240221224432-82ca36839d55 // indirect
 	github.com/proglottis/gpgme v0.1.5 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/rootless-containers/rootlesskit/v2 v2.3.5 // indirect
 	github.com/seccomp/libseccomp-golang v0.11.1 // indirect
 	github.com/secure-systems-lab/go-securesystemslib v0.9.1 // indirect
 	github.com/segmentio/ksuid v1.0.4 // indirect

@@ -2,9 +2,9 @@ package doctor
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
+
+	"mockup.dev/mockup/internal/host"
 )
 
 // Oldest versions that do.
@@ -37,7 +37,7 @@ func checkPodman(f Facts) []Finding {
 	case f.Socket == "":
 		return append(all, Finding{check, Fail, "none answers: " + f.SocketError,
 			"install Podman " + minPodman + " or newer, or name its socket with --podman-socket or CONTAINER_HOST"})
-	case !atLeast(f.Info.Version.Version, minPodman):
+	case !host.AtLeast(f.Info.Version.Version, minPodman):
 		return append(all, Finding{check, Fail, fmt.Sprintf("Podman %s answers at %s, which is too old", f.Info.Version.Version, f.Socket),
 			"install Podman " + minPodman + " or newer and restart its service"})
 	}
@@ -51,7 +51,7 @@ func checkPodmanCommand(f Facts) Finding {
 		return Finding{check, Warn, "not in PATH", "install it if you want to look at containers by hand; the socket is enough for mockup"}
 	case f.PodmanPath == "":
 		return Finding{check, Fail, "not in PATH", "install Podman " + minPodman + " or newer"}
-	case !atLeast(f.PodmanBinary, minPodman):
+	case !host.AtLeast(f.PodmanBinary, minPodman):
 		return Finding{check, Fail, fmt.Sprintf("%s is version %s, which is too old", f.PodmanPath, f.PodmanBinary),
 			"install Podman " + minPodman + " or newer; \"make setup\" builds one"}
 	}
@@ -67,7 +67,7 @@ func checkRuntime(f Facts) Finding {
 		return Finding{check, Fail, "Podman finds no OCI runtime", "install crun or runc"}
 	case conmon.Path == "":
 		return Finding{check, Fail, "Podman finds no conmon", "install conmon"}
-	case runtime.Name == "crun" && !atLeast(version, minCrun):
+	case runtime.Name == "crun" && !host.AtLeast(version, minCrun):
 		return Finding{check, Fail, fmt.Sprintf("crun %s refuses what Podman 5 writes (unknown version specified)", version),
 			"install crun " + minCrun + " or newer, or runc with runtime = \"runc\" in containers.conf; \"make setup\" does"}
 	}
@@ -89,48 +89,12 @@ func checkNetworkBackend(f Facts) Finding {
 	return ok(check, "netavark %s, aardvark-dns %s", firstVersion(h.NetworkBackendInfo.Version), firstVersion(h.NetworkBackendInfo.DNS.Version))
 }
 
-func checkCgroups(f Facts) Finding {
-	const check = "cgroups"
-	h := f.Info.Host
-	if h.CgroupVersion != "v2" {
-		if f.Info.Host.Security.Rootless {
-			return Finding{check, Warn, "version 1: limits of memory and CPU are not enforced without root", "boot with systemd.unified_cgroup_hierarchy=1"}
-		}
-		return ok(check, "version 1, which Podman will not support for ever")
-	}
-	var missing []string
-	for _, want := range []string{"cpu", "memory", "pids"} {
-		if !slices.Contains(h.CgroupControllers, want) {
-			missing = append(missing, want)
-		}
-	}
-	if len(missing) > 0 {
-		return Finding{check, Warn, fmt.Sprintf("version 2, but these controllers are not delegated: %s; their limits are not enforced", strings.Join(missing, ", ")),
-			"delegate them: Delegate=cpu memory pids in a drop-in of user@.service"}
-	}
-	return ok(check, "version 2 with %s", strings.Join(h.CgroupControllers, ", "))
-}
-
 func checkFirewall(f Facts) Finding {
 	const check = "firewall commands"
 	if len(f.Firewall) == 0 {
 		return Finding{check, Fail, "neither nft nor iptables is there: no container network can be set up", "install nftables, and iptables for netavark before 1.10"}
 	}
 	return ok(check, "%s", strings.Join(f.Firewall, ", "))
-}
-
-func checkRootless(f Facts) []Finding {
-	var all []Finding
-	if f.SubordinateIDs {
-		all = append(all, ok("subordinate ids", "%s has ranges in /etc/subuid and /etc/subgid", f.User))
-	} else {
-		all = append(all, Finding{"subordinate ids", Fail, f.User + " has no ranges in /etc/subuid and /etc/subgid",
-			"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + f.User + " && podman system migrate"})
-	}
-	if f.Tun {
-		return append(all, ok("/dev/net/tun", "can be opened"))
-	}
-	return append(all, Finding{"/dev/net/tun", Fail, "can't be opened: rootless networks need it", "sudo modprobe tun && sudo chmod 666 /dev/net/tun"})
 }
 
 func checkImages(f Facts, n Need) []Finding {
@@ -182,42 +146,17 @@ func checkKubectl(f Facts) Finding {
 	switch {
 	case f.Kubectl == "":
 		return Finding{check, Warn, "not in PATH: mockup's own verbs work without it", mend}
-	case !atLeast(f.Kubectl, minKubectl):
+	case !host.AtLeast(f.Kubectl, minKubectl):
 		return Finding{check, Warn, "version " + f.Kubectl + " is old", mend}
 	}
 	return ok(check, "version %s", f.Kubectl)
-}
-
-// atLeast compares the numbers of versions, as far as want has them; what follows a - is ignored.
-func atLeast(have, want string) bool {
-	h, w := numbers(have), numbers(want)
-	if len(h) == 0 {
-		return false
-	}
-	return slices.Compare(h, w) >= 0
-}
-
-func numbers(version string) []int {
-	version = strings.TrimPrefix(strings.TrimSpace(version), "v")
-	if i := strings.IndexAny(version, "-+~ "); i >= 0 {
-		version = version[:i]
-	}
-	var found []int
-	for part := range strings.SplitSeq(version, ".") {
-		n, err := strconv.Atoi(part)
-		if err != nil {
-			return found
-		}
-		found = append(found, n)
-	}
-	return found
 }
 
 // firstVersion is the first word of text that looks like a version.
 func firstVersion(text string) string {
 	for _, word := range strings.Fields(text) {
 		word = strings.Trim(word, ",")
-		if n := numbers(word); len(n) >= 2 {
+		if host.AtLeast(word, "0.0") && strings.Contains(word, ".") {
 			return word
 		}
 	}

@@ -32,9 +32,9 @@ func checkPort(f Facts, p Port) Finding {
 		return Finding{check, Fail, fmt.Sprintf("held by process %d (%s)", holder.PID, holder.Command),
 			fmt.Sprintf("end that process, or choose another hostPort than %d", p.Number)}
 	}
-	if f.UID != 0 && int(p.Number) < f.UnprivilegedPortStart {
-		return Finding{check, Fail, fmt.Sprintf("only root may open ports below %d", f.UnprivilegedPortStart),
-			fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d, or choose a hostPort from %d on", p.Number, f.UnprivilegedPortStart)}
+	if f.Host.Who.Rootless() && int(p.Number) < f.Host.UnprivilegedPortStart {
+		return Finding{check, Fail, fmt.Sprintf("only root may open ports below %d", f.Host.UnprivilegedPortStart),
+			fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d, or choose a hostPort from %d on", p.Number, f.Host.UnprivilegedPortStart)}
 	}
 	return ok(check, "free")
 }

@@ -5,6 +5,7 @@ package doctor
 import (
 	"net/netip"
 
+	"mockup.dev/mockup/internal/host"
 	"mockup.dev/mockup/internal/podmansocket"
 )
 
@@ -53,9 +54,8 @@ type Subnet struct {
 
 // Facts about a host.
 type Facts struct {
-	// UID of who asks; 0 is root.
-	UID  int
-	User string
+	// Host is what the machine's own files tell.
+	Host host.Host
 	// PodmanBinary is the version of the podman command, PodmanPath where it is; empty if there is none.
 	PodmanBinary, PodmanPath string
 	// Socket that answers, or why none does.
@@ -78,12 +78,10 @@ type Facts struct {
 	Disks []Disk
 	// MemoryAvailable in bytes.
 	MemoryAvailable int64
-	// UnprivilegedPortStart is the first port that needs no privilege.
-	UnprivilegedPortStart int
-	// SubordinateIDs tells whether the user has ranges of them; Tun whether /dev/net/tun can be opened.
-	SubordinateIDs, Tun bool
 	// Firewall lists the commands by which netavark may set rules that are there.
 	Firewall []string
+	// InputDrops are chains of the host's firewall that drop what comes in. Only root can learn them.
+	InputDrops []host.Chain
 }
 
 // Listener is a process that listens on a TCP port.
@@ -131,12 +129,14 @@ func Check(f Facts, n Need) []Finding {
 	var all []Finding
 	all = append(all, checkPodman(f)...)
 	if f.Socket != "" && !f.Quick {
-		all = append(all, checkRuntime(f), checkNetworkBackend(f), checkCgroups(f))
+		all = append(all, checkRuntime(f), checkNetworkBackend(f))
 	}
+	if f.Socket != "" {
+		all = append(all, checkPodmanFeatures(f)...)
+	}
+	all = append(all, checkHost(f)...)
 	all = append(all, checkFirewall(f))
-	if f.UID != 0 {
-		all = append(all, checkRootless(f)...)
-	}
+	all = append(all, checkNames(f, n)...)
 	all = append(all, checkPorts(f, n)...)
 	all = append(all, checkSubnets(f, n)...)
 	all = append(all, checkImages(f, n)...)

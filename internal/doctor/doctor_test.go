@@ -7,26 +7,40 @@ import (
 	"testing"
 
 	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/host"
 	"mockup.dev/mockup/internal/podmansocket"
 )
 
 // fit is a host on which everything is well.
 func fit() Facts {
 	f := Facts{
-		User: "ada", PodmanPath: "/usr/bin/podman", PodmanBinary: "5.4.2", Socket: "unix:///run/podman/podman.sock", Kubectl: "1.32.1",
-		Images: map[string]bool{"localhost/web:1": true}, MemoryAvailable: 8 * gib, UnprivilegedPortStart: 1024,
-		SubordinateIDs: true, Tun: true, Firewall: []string{"nft"},
+		Host: rootHost(), PodmanPath: "/usr/bin/podman", PodmanBinary: "5.4.2", Socket: "unix:///run/podman/podman.sock", Kubectl: "1.32.1",
+		Images: map[string]bool{"localhost/web:1": true}, MemoryAvailable: 8 * gib, Firewall: []string{"nft"},
 		Disks:  []Disk{{What: "images", Path: "/var", Free: 10 * gib, Low: 2 * gib, Minimum: gib}},
 		Routes: []Route{{netip.MustParsePrefix("0.0.0.0/0"), "eth0"}, {netip.MustParsePrefix("192.168.1.0/24"), "eth0"}},
 	}
-	f.Info.Version.Version = "5.4.2"
+	f.Info.Version.Version = "5.8.4"
 	h := &f.Info.Host
 	h.OCIRuntime.Name, h.OCIRuntime.Path, h.OCIRuntime.Version = "crun", "/usr/bin/crun", "crun version 1.21\ncommit: 10269840aa07fb7e6b7e1acff6198692d8ff5c88"
 	h.Conmon.Path, h.Conmon.Version = "/usr/bin/conmon", "conmon version 2.1.12, commit: "
 	h.NetworkBackend, h.NetworkBackendInfo.Path, h.NetworkBackendInfo.Version = "netavark", "/usr/lib/podman/netavark", "netavark 1.14.0"
 	h.NetworkBackendInfo.DNS.Path, h.NetworkBackendInfo.DNS.Version = "/usr/lib/podman/aardvark-dns", "aardvark-dns 1.14.0"
-	h.CgroupVersion, h.CgroupControllers = "v2", []string{"cpu", "memory", "pids"}
 	return f
+}
+
+func rootHost() host.Host {
+	return host.Host{
+		Who: host.Who{Name: "root"}, Cgroups: host.Cgroups{Version: host.CgroupV2, Controllers: []string{"cpu", "memory", "pids"}},
+		Systemd: true, Init: "systemd", NFTables: host.Yes, UnprivilegedPortStart: 1024,
+		Limits: host.Limits{InotifyInstances: 128, PIDs: 32768},
+	}
+}
+
+func rootlessHost() host.Host {
+	h := rootHost()
+	h.Who, h.Lingers = host.Who{UID: 1000, Name: "ada"}, true
+	h.Rootless = host.Rootless{SubUIDs: 65536, SubGIDs: 65536, IDMapTools: true, NetworkTool: "pasta", Tun: true, UserNamespaces: true}
+	return h
 }
 
 const owner = "MockupStack.default.shop"
@@ -40,12 +54,12 @@ func need() Need {
 }
 
 func TestAFitHostHasNoFindings(t *testing.T) {
-	for _, uid := range []int{0, 1000} {
+	for _, h := range []host.Host{rootHost(), rootlessHost()} {
 		f := fit()
-		f.UID = uid
+		f.Host = h
 		for _, finding := range Check(f, need()) {
 			if finding.Level != OK {
-				t.Errorf("uid %d: %+v", uid, finding)
+				t.Errorf("%s: %+v", h.Who.Name, finding)
 			}
 		}
 	}
@@ -69,14 +83,36 @@ func TestCheck(t *testing.T) {
 		"old crun":               {func(f *Facts, _ *Need) { f.Info.Host.OCIRuntime.Version = "crun version 1.8.1" }, "container runtime", Fail, "1.8.1"},
 		"cni":                    {func(f *Facts, _ *Need) { f.Info.Host.NetworkBackend = "cni" }, "container networks", Fail, "cni"},
 		"no dns":                 {func(f *Facts, _ *Need) { f.Info.Host.NetworkBackendInfo.DNS.Path = "" }, "container networks", Fail, "aardvark"},
-		"cgroup v1, rootless": {func(f *Facts, _ *Need) { f.Info.Host.CgroupVersion, f.Info.Host.Security.Rootless = "v1", true },
-			"cgroups", Warn, "not enforced"},
-		"cgroup v1, root":        {func(f *Facts, _ *Need) { f.Info.Host.CgroupVersion = "v1" }, "cgroups", OK, "version 1"},
-		"controller missing":     {func(f *Facts, _ *Need) { f.Info.Host.CgroupControllers = []string{"memory", "pids"} }, "cgroups", Warn, "cpu"},
-		"no firewall":            {func(f *Facts, _ *Need) { f.Firewall = nil }, "firewall commands", Fail, "nft"},
-		"no subordinate ids":     {func(f *Facts, _ *Need) { f.UID, f.SubordinateIDs = 1000, false }, "subordinate ids", Fail, "ada"},
-		"no tun":                 {func(f *Facts, _ *Need) { f.UID, f.Tun = 1000, false }, "/dev/net/tun", Fail, "can't be opened"},
-		"privileged port":        {func(f *Facts, n *Need) { f.UID, n.Ports[0].Number = 1000, 443 }, "port 443", Fail, "below 1024"},
+		"cgroup v1, rootless": {func(f *Facts, _ *Need) {
+			f.Host = rootlessHost()
+			f.Host.Cgroups = host.Cgroups{Version: host.CgroupV1}
+		}, "limits of memory", Warn, "no controllers, memory among them: a container may use more"},
+		"cgroup v1, root":           {func(f *Facts, _ *Need) { f.Host.Cgroups.Version = host.CgroupV1 }, "cgroups", OK, "version 1, which"},
+		"cgroup v2":                 {func(_ *Facts, _ *Need) {}, "cgroups", OK, "version 2 with cpu, memory, pids"},
+		"no cgroups":                {func(f *Facts, _ *Need) { f.Host.Cgroups.Version = host.CgroupNone }, "cgroups", Fail, "no container can be started"},
+		"controller missing":        {func(f *Facts, _ *Need) { f.Host.Cgroups.Controllers = []string{"memory", "pids"} }, "limits of CPU", Warn, "cpu"},
+		"no firewall":               {func(f *Facts, _ *Need) { f.Firewall = nil }, "firewall commands", Fail, "nft"},
+		"no subordinate ids":        {func(f *Facts, _ *Need) { f.Host = rootlessHost(); f.Host.Rootless.SubUIDs = 0 }, "subordinate ids", Fail, "ada"},
+		"no tun":                    {func(f *Facts, _ *Need) { f.Host = rootlessHost(); f.Host.Rootless.Tun = false }, "rootless networks", Fail, "can't be opened"},
+		"tun":                       {func(f *Facts, _ *Need) { f.Host = rootlessHost() }, "rootless networks", OK, "pasta"},
+		"no systemd":                {func(f *Facts, _ *Need) { f.Host.Systemd, f.Host.Init = false, "init" }, "start at boot", OK, "process 1 is init"},
+		"no lingering":              {func(f *Facts, _ *Need) { f.Host = rootlessHost(); f.Host.Lingers = false }, "start at boot", Warn, "last logout"},
+		"no nftables":               {func(f *Facts, _ *Need) { f.Host.NFTables = host.No }, "network policies", Warn, "not enforced"},
+		"silent kernel":             {func(f *Facts, _ *Need) { f.Host.NFTables = host.Unknown }, "network policies", OK, "does not tell"},
+		"podman without stopSignal": {func(f *Facts, _ *Need) { f.Info.Version.Version = "5.4.2" }, "stop signals", Warn, "5.4.2 is older than 5.6.0"},
+		"firewalld":                 {func(f *Facts, _ *Need) { f.Host.Firewall.Kind = host.Firewalld }, "names behind a firewall", OK, "trusted"},
+		"ufw":                       {func(f *Facts, _ *Need) { f.Host.Firewall.Kind = host.UFW }, "names behind a firewall", Warn, "by name"},
+		"ufw for another": {func(f *Facts, _ *Need) {
+			f.Host.Firewall = host.Firewall{Kind: host.UFW, Opened: []string{"10.2.0.0/16"}}
+		}, "names behind a firewall", Warn, "by name"},
+		"ufw for a part of it": {func(f *Facts, _ *Need) {
+			f.Host.Firewall = host.Firewall{Kind: host.UFW, Opened: []string{"10.1.0.0/24"}}
+		}, "names behind a firewall", Warn, "by name"},
+		"ufw that lets in": {func(f *Facts, _ *Need) {
+			f.Host.Firewall = host.Firewall{Kind: host.UFW, Opened: []string{"10.0.0.0/8"}}
+		}, "names behind a firewall", OK, "lets port 53 in"},
+		"nft drops":              {func(f *Facts, _ *Need) { f.InputDrops = []host.Chain{{Table: "inet filter", Name: "input"}} }, "names behind a firewall", Warn, "chain input of table inet filter"},
+		"privileged port":        {func(f *Facts, n *Need) { f.Host = rootlessHost(); n.Ports[0].Number = 443 }, "port 443", Fail, "below 1024"},
 		"privileged port, root":  {func(_ *Facts, n *Need) { n.Ports[0].Number = 443 }, "port 443", OK, "free"},
 		"port of a process":      {func(f *Facts, _ *Need) { f.Listeners = []Listener{{Port: 8443, PID: 7, Command: "nginx"}} }, "port 8443", Fail, "process 7 (nginx)"},
 		"port of another user's": {func(f *Facts, _ *Need) { f.Listeners = []Listener{{Port: 8443}} }, "port 8443", Fail, "another user"},
@@ -141,15 +177,20 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestAtLeast(t *testing.T) {
-	for _, c := range []struct {
-		have, want string
-		is         bool
-	}{{"5.4.0", "5.4.0", true}, {"5.10.0", "5.4.0", true}, {"5.3.9", "5.4.0", false}, {"v1.32.4-dispatcher", "1.30.0", true},
-		{"5.4.0-rc1", "5.4.0", true}, {"", "5.4.0", false}, {"6", "5.4.0", true}, {"5", "5.4.0", false}} {
-		if got := atLeast(c.have, c.want); got != c.is {
-			t.Errorf("%q is at least %q: %t", c.have, c.want, got)
-		}
+func TestFirewallMend(t *testing.T) {
+	f, n := fit(), need()
+	f.Host.Firewall.Kind = host.UFW
+	if got := checkNames(f, n)[0].Mend; got != "sudo ufw allow from 10.1.0.0/16 to any port 53" {
+		t.Errorf("ufw: %s", got)
+	}
+	f = fit()
+	f.InputDrops = []host.Chain{{Table: "inet filter", Name: "input"}}
+	if got := checkNames(f, n)[0].Mend; got != "sudo nft insert rule inet filter input ip saddr 10.1.0.0/16 meta l4proto '{ tcp, udp }' th dport 53 accept" {
+		t.Errorf("nft: %s", got)
+	}
+	f.Host = rootlessHost()
+	if got := checkNames(f, n); got != nil {
+		t.Errorf("rootless: %+v", got)
 	}
 }
 

@@ -1,20 +1,20 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"mockup.dev/mockup/internal/host"
 	"mockup.dev/mockup/internal/podmansocket"
 	"mockup.dev/mockup/manifests"
 )
@@ -34,10 +34,7 @@ const commandTimeout = 10 * time.Second
 
 // Gather learns the facts. What can't be learnt is left out, for a check to say so.
 func Gather(ctx context.Context, o Options, n Need) Facts {
-	f := Facts{UID: os.Geteuid(), Quick: o.Quick, Images: map[string]bool{}}
-	if u, err := user.Current(); err == nil {
-		f.User = u.Username
-	}
+	f := Facts{Host: host.This(), Quick: o.Quick, Images: map[string]bool{}}
 	if path, err := exec.LookPath("podman"); err == nil {
 		f.PodmanPath = path
 		if !o.Quick {
@@ -53,14 +50,23 @@ func Gather(ctx context.Context, o Options, n Need) Facts {
 	f.Listeners, f.Routes = listeners(n.Ports), routes()
 	f.Disks = disks(f, o)
 	f.MemoryAvailable = memoryAvailable()
-	f.UnprivilegedPortStart = readNumber("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024)
-	f.SubordinateIDs = hasRange("/etc/subuid", f.User, f.UID) && hasRange("/etc/subgid", f.User, f.UID)
-	if tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err == nil {
-		f.Tun = true
-		_ = tun.Close()
-	}
 	f.Firewall = present("nft", "iptables")
+	f.InputDrops = inputDrops(ctx, f)
 	return f
+}
+
+// inputDrops asks the kernel for its firewall, which it tells to root alone.
+func inputDrops(ctx context.Context, f Facts) []host.Chain {
+	if f.Host.Who.Rootless() || !slices.Contains(f.Firewall, "nft") {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	ruleset, err := exec.CommandContext(ctx, "nft", "list", "ruleset").Output()
+	if err != nil {
+		return nil
+	}
+	return host.InputDrops(string(ruleset))
 }
 
 // present are those of the commands that are in PATH or where administrators' commands are.
@@ -98,6 +104,9 @@ func gatherPodman(ctx context.Context, f *Facts, o Options, n Need) {
 		return
 	}
 	f.Socket = uri
+	if f.Host.Cgroups.Version == host.CgroupV2 && !o.Quick { // Podman knows what is delegated to itself
+		f.Host.Cgroups.Controllers = f.Info.Host.CgroupControllers
+	}
 	if networks, err := client.Networks(ctx, ""); err == nil {
 		f.Networks = networksOf(networks)
 	}
@@ -202,32 +211,4 @@ func memoryAvailable() int64 {
 		}
 	}
 	return 0
-}
-
-func readNumber(path string, otherwise int) int {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return otherwise
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(content)))
-	if err != nil {
-		return otherwise
-	}
-	return n
-}
-
-// hasRange tells whether file, in the format of subuid(5), gives the user a range of ids.
-func hasRange(file, name string, uid int) bool {
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		who, _, _ := strings.Cut(lines.Text(), ":")
-		if who == name || who == strconv.Itoa(uid) {
-			return true
-		}
-	}
-	return false
 }

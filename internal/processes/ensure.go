@@ -37,6 +37,9 @@ func (f Folder) Ensure(ctx context.Context, p Process) (Change, error) {
 		return "", err
 	}
 	change, running := f.compare(p.Name, fingerprint)
+	if f.supervised(p.Name) {
+		return f.supervise(ctx, p, change, running)
+	}
 	if change == Restarted {
 		if err := stop(ctx, running, p.Grace); err != nil {
 			return "", fmt.Errorf("ending the old %s: %w", p.Name, err)
@@ -53,6 +56,33 @@ func (f Folder) Ensure(ctx context.Context, p Process) (Change, error) {
 		}
 	}
 	return change, f.writeWanted(wanted)
+}
+
+func (f Folder) supervised(name string) bool { return f.Supervisor != nil && f.Supervisor.Keeps(name) }
+
+// supervise has the supervisor keep p. One that we kept until now is taken over: it is ended, and started there.
+func (f Folder) supervise(ctx context.Context, p Process, change Change, running int) (Change, error) {
+	wanted, err := f.Wanted()
+	if err != nil {
+		return "", err
+	}
+	if others := without(slices.Clone(wanted), p.Name); len(others) < len(wanted) {
+		if err := f.writeWanted(others); err != nil {
+			return "", err
+		}
+		if err := stop(ctx, running, p.Grace); err != nil {
+			return "", fmt.Errorf("ending the old %s: %w", p.Name, err)
+		}
+		change = Restarted
+	}
+	if change == Unchanged {
+		return change, nil
+	}
+	m, err := f.Mark(p)
+	if err != nil {
+		return "", err
+	}
+	return change, f.Supervisor.Start(ctx, p, m)
 }
 
 // compare tells what has to be done for the program name to run from fingerprint.
@@ -102,6 +132,11 @@ func (f Folder) End(ctx context.Context, name string) error {
 	wanted, err := f.Wanted()
 	if err != nil {
 		return err
+	}
+	if f.supervised(name) {
+		if err := f.Supervisor.Stop(ctx, name); err != nil {
+			return err
+		}
 	}
 	grace := defaultGrace
 	if i := slices.IndexFunc(wanted, func(p Process) bool { return p.Name == name }); i >= 0 {

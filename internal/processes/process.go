@@ -8,6 +8,7 @@ package processes
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -63,6 +64,36 @@ type Folder struct {
 	Run string
 	// Logs holds one file for each program.
 	Logs string
+	// Supervisor keeps programs in our place; nil where they watch over each other.
+	Supervisor Supervisor
+}
+
+// Supervisor is somebody else who keeps programs running, through crashes and reboots, such as systemd.
+type Supervisor interface {
+	// Keeps tells whether the program name is the supervisor's.
+	Keeps(name string) bool
+	// Start has p run from now on, with the variable mark, NAME=VALUE, in its environment; one that runs is ended before.
+	Start(ctx context.Context, p Process, mark string) error
+	// Stop has the program name run no more, and returns when it has ended. It is no error if it did not run.
+	Stop(ctx context.Context, name string) error
+}
+
+// Mark is the variable, NAME=VALUE, by which a program that is started as p says is recognised.
+func (f Folder) Mark(p Process) (string, error) {
+	fingerprint, err := p.fingerprint()
+	if err != nil {
+		return "", err
+	}
+	return mark + "=" + f.PIDFile(p.Name) + ":" + fingerprint, nil
+}
+
+// Claim writes the pid file of the program name when this process is it, for a supervisor starts programs again without
+// telling. It does nothing in a process that bears no mark.
+func (f Folder) Claim(name string) error {
+	if !strings.HasPrefix(os.Getenv(mark), f.PIDFile(name)+":") {
+		return nil
+	}
+	return replaceFile(f.PIDFile(name), []byte(strconv.Itoa(os.Getpid())+"\n"))
 }
 
 // PIDFile holds the pid of the program name, alone.

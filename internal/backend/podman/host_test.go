@@ -1,0 +1,46 @@
+package podman
+
+import (
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"mockup.dev/mockup/internal/host"
+	"mockup.dev/mockup/manifests"
+)
+
+func TestRefusedByHost(t *testing.T) {
+	d := &appsv1.Deployment{}
+	d.Kind, d.Name = "Deployment", "web"
+	limits := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "web", Resources: corev1.ResourceRequirements{Limits: limits}}, {Name: "log"}}
+	d.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "first", Resources: corev1.ResourceRequirements{Limits: limits}}}
+	p := &networkingv1.NetworkPolicy{}
+	p.Kind, p.Name = "NetworkPolicy", "walls"
+	set := manifests.Set{Objects: []manifests.Object{d, p, &corev1.ConfigMap{}}}
+
+	rootless := host.Host{Who: host.Who{UID: 1000, Name: "ada"}, Cgroups: host.Cgroups{Version: host.CgroupV1}, NFTables: host.No, Systemd: true, Lingers: true}
+	var got []string
+	for _, r := range refusedByHost(rootless.Lacks(), set) {
+		if r.Reason == "" {
+			t.Errorf("%+v has no reason", r)
+		}
+		got = append(got, r.Ref.Kind+" "+r.Path)
+	}
+	want := []string{
+		"Deployment spec.template.spec.containers[web].resources.limits.memory",
+		"Deployment spec.template.spec.initContainers[first].resources.limits.memory",
+		"NetworkPolicy spec",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	able := host.Host{Cgroups: host.Cgroups{Version: host.CgroupV2, Controllers: []string{"cpu", "memory", "pids"}}, NFTables: host.Yes, Systemd: true}
+	if got := refusedByHost(able.Lacks(), set); got != nil {
+		t.Errorf("a host that can do all refuses %v", got)
+	}
+}
