@@ -111,7 +111,7 @@ func containers(ctx SpecContext, component string) []string {
 	Expect(err).NotTo(HaveOccurred())
 	var ids []string
 	for line := range strings.Lines(out) {
-		if name, id, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(name, "default-mockup-"+component+"-") && !strings.Contains(name, "-test.") {
+		if name, id, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(name, "default-mockup-"+component+"-") && !strings.Contains(name, "-test-") {
 			ids = append(ids, id)
 		}
 	}

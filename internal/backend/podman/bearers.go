@@ -64,9 +64,9 @@ type bearers struct {
 	fixed map[string]map[string]netip.Addr
 }
 
-// runs tells whether the pod has a network namespace, and is not there to try something out.
+// runs tells whether the pod has a network namespace.
 func (b *bearers) runs(pod *podInfo) bool {
-	return pod.infra.state == "running" && b.net[pod.id].netns != "" && pod.labels[labelPurpose] == ""
+	return pod.infra.state == "running" && b.net[pod.id].netns != ""
 }
 
 func (b *bearers) serves(pod *podInfo) bool { return b.ready[pod.id].ok && !b.ends[pod.name] }

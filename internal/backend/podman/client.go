@@ -142,6 +142,31 @@ func podOf(p *types.ListPodsReport, known map[string]containerInfo) podInfo {
 	return info
 }
 
+func (c *client) tests(ctx context.Context) ([]podInfo, []volumeInfo, error) {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	filters := map[string][]string{"label": {labelTestOf}}
+	list, err := pods.List(ctx, &pods.ListOptions{Filters: filters})
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing the pods that test configuration: %w", err)
+	}
+	var found []podInfo
+	for _, p := range list {
+		found = append(found, podOf(p, nil))
+	}
+	theirs, err := volumes.List(ctx, &volumes.ListOptions{Filters: filters})
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing the volumes of tests of configuration: %w", err)
+	}
+	var files []volumeInfo
+	for _, v := range theirs {
+		files = append(files, volumeInfo{name: v.Name, labels: v.Labels})
+	}
+	return found, files, nil
+}
+
 func (c *client) podNamed(ctx context.Context, name string) (podInfo, bool, error) {
 	ctx, err := c.connection(ctx)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 type engine interface {
 	// pods of an owner with their containers, in two requests.
 	pods(ctx context.Context, owner string) ([]podInfo, error)
+	// tests are the pods, and their volumes, that try out changed configuration, whoever they do so for.
+	tests(ctx context.Context) ([]podInfo, []volumeInfo, error)
 	// podNamed returns the pod of exactly this name, whoever owns it, and whether it exists.
 	podNamed(ctx context.Context, name string) (podInfo, bool, error)
 	// network of a pod, from its infra container.

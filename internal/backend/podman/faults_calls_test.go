@@ -287,6 +287,14 @@ func (c *calls) removeNetwork(ctx context.Context, name string) error {
 	return c.pass(ctx, "removeNetwork", func(ctx context.Context) error { return c.engine.removeNetwork(ctx, name) })
 }
 
+func (c *calls) tests(ctx context.Context) (pods []podInfo, volumes []volumeInfo, err error) {
+	err = c.pass(ctx, "tests", func(ctx context.Context) (err error) {
+		pods, volumes, err = c.engine.tests(ctx)
+		return err
+	})
+	return pods, volumes, err
+}
+
 func (c *calls) image(ctx context.Context, ref string) (imageInfo, error) {
 	return ask(ctx, c, "image", func(ctx context.Context) (imageInfo, error) { return c.engine.image(ctx, ref) })
 }

@@ -72,7 +72,7 @@ func (b *Backend) lifeOf(owner manifests.Owner, id string) life {
 // died has Podman start a container that ended once and not more. It can't wait for a pass: one that ends as soon as it is
 // started is started twice a second.
 func (b *Backend) died(owner manifests.Owner, e event) {
-	if e.labels[labelKind] == "" || e.labels[labelKind] == "Job" || e.labels[labelPurpose] != "" || b.lifeOf(owner, e.id).held {
+	if e.labels[labelKind] == "" || e.labels[labelKind] == "Job" || b.lifeOf(owner, e.id).held {
 		return
 	}
 	if err := b.hold(context.Background(), owner, e.id, restartOnce); err != nil { // it may be on its way out
@@ -111,7 +111,7 @@ func (b *Backend) examine(ctx context.Context, want *wanted, s *seen) {
 	for i := range want.workloads {
 		w := &want.workloads[i]
 		for _, p := range s.pods {
-			if p.workload() != w.ref || p.labels[labelHash] != w.pod.hash || p.labels[labelPurpose] != "" {
+			if p.workload() != w.ref || p.labels[labelHash] != w.pod.hash {
 				continue
 			}
 			for name, c := range w.pod.containers {

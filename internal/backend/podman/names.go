@@ -28,8 +28,9 @@ const (
 	labelHostPorts = "mockup.dev/host-ports"
 	// labelProbes on a pod are the probes of its containers, as noteProbes writes them.
 	labelProbes = "mockup.dev/probes"
-	// labelPurpose on a pod says what it is for, if not for its workload: see purposeTest.
-	labelPurpose = "mockup.dev/purpose"
+	// labelTestOf on a pod that tries out changed configuration is the owner that it does so for. It bears no
+	// manifests.LabelOwner: see playedTest.
+	labelTestOf = "mockup.dev/config-test-of"
 	// labelLoaded on an empty volume is the digest of the configuration that the program of its pod (labelPod) runs with.
 	labelLoaded = "mockup.dev/loaded"
 	// labelResult on an empty volume is how a Job ended: see result.
@@ -40,9 +41,6 @@ const (
 	// labelNetwork on a network is the NetworkPolicy that describes it.
 	labelNetwork = "mockup.dev/network"
 )
-
-// purposeTest marks a pod that tries out changed configuration.
-const purposeTest = "config-test"
 
 // podName is NAMESPACE-WORKLOAD-N; workloads bear their stack's name already.
 func podName(namespace, workload string, n int) string {

@@ -31,19 +31,7 @@ func (p *planner) keeps(pod podInfo) bool {
 	if p.remove {
 		return false
 	}
-	if pod.labels[labelPurpose] != "" {
-		return p.reloading(pod.workload()) // a test goes with the reload that it is for
-	}
 	return slices.ContainsFunc(p.workloads, func(w wantedWorkload) bool { return w.ref == pod.workload() })
-}
-
-func (p *planner) reloading(ref manifests.Ref) bool {
-	for _, busy := range p.busy {
-		if busy.ref == ref && (busy.action == reloadPod || busy.action == replacePod || busy.action == playPod) {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *planner) keepsNetwork(name string) bool {
@@ -54,7 +42,7 @@ func (p *planner) keepsNetwork(name string) bool {
 func (p *planner) disposable(v volumeInfo, leaving bool) bool {
 	if pod := v.labels[labelPod]; pod != "" {
 		_, there := p.pod(pod)
-		return !there && !p.isBusy(pod) && !p.named[pod] && !p.testing(pod)
+		return !there && !p.isBusy(pod) && !p.named[pod]
 	}
 	if v.labels[labelResult] != "" {
 		ref := manifests.Ref{Kind: "Job", Name: v.labels[manifests.LabelWorkload]}
@@ -72,16 +60,6 @@ func (p *planner) disposable(v volumeInfo, leaving bool) bool {
 		}
 	}
 	return true
-}
-
-// testing tells whether the named pod is the test of one that is being worked on.
-func (p *planner) testing(name string) bool {
-	for busy := range p.busy {
-		if testName(busy) == name {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *planner) labelledDelete(volume string) bool {

@@ -27,7 +27,7 @@ type member struct {
 func (p *planner) crew(w *wantedWorkload) crew {
 	var c crew
 	for _, pod := range p.pods {
-		if pod.workload() != w.ref || pod.labels[labelPurpose] != "" {
+		if pod.workload() != w.ref {
 			continue
 		}
 		busy, isBusy := p.busy[pod.name]

@@ -47,6 +47,7 @@ type Backend struct {
 	prober  *prober
 	doors   *doors
 	images  *pulls
+	tests   *running
 
 	// lacking is what this host can't do for containers; nil for nothing.
 	lacking []host.Lack
@@ -92,6 +93,7 @@ func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	b.tasks = newTasks(b.changes.add)
 	b.prober = newProber(e, dial, b.changes.add)
 	b.doors = newDoors(b.changes.add)
+	b.tests = &running{names: map[string]chan struct{}{}}
 	b.images = newPulls(e, b.changes.add)
 	return b
 }

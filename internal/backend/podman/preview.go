@@ -118,7 +118,7 @@ func (f *forecast) job(w *wantedWorkload) {
 func (f *forecast) leftovers() {
 	gone := map[manifests.Ref]int{}
 	for _, pod := range f.pods {
-		if !f.keeps(pod) && pod.labels[labelPurpose] == "" {
+		if !f.keeps(pod) {
 			gone[pod.workload()]++
 		}
 	}

@@ -388,7 +388,7 @@ func (j *judgement) absent(w *wantedWorkload) (backend.Phase, string, string) {
 func (j *judgement) leftovers() {
 	p := planner{wanted: j.wanted, seen: j.seen}
 	for _, pod := range j.pods {
-		if !p.keeps(pod) && pod.labels[labelPurpose] == "" {
+		if !p.keeps(pod) {
 			j.leaving(pod)
 		}
 	}

@@ -120,7 +120,7 @@ func TestTrapHexNamedPodWithReplace(t *testing.T) {
 	p := newTrap(t)
 	hex := regexp.MustCompile(`^[0-9a-f]+$`)
 	for _, name := range []string{"db", "f", "cafe", "0"} {
-		if n := podName(name, name, 0); hex.MatchString(n) || hex.MatchString(testName(n)) {
+		if n := podName(name, name, 0); hex.MatchString(n) || hex.MatchString(testName(n, "0123456789abcdef")) {
 			t.Errorf("pod %s of workload %s could be the beginning of an ID", n, name)
 		}
 	}

@@ -110,6 +110,9 @@ const (
 	maxReconnect   = 5 * time.Second
 )
 
+// lateLooks are when everybody is looked at again after a connection to the events.
+func lateLooks() []time.Duration { return []time.Duration{time.Second, 5 * time.Second} }
+
 // watch follows Podman's events, with a resync behind them, until ctx ends.
 func (b *Backend) watch(ctx context.Context) {
 	go func() {
@@ -129,6 +132,11 @@ func (b *Backend) watch(ctx context.Context) {
 		err := b.engine.events(ctx, func() {
 			b.adoptOwners(ctx)
 			b.changes.addAll()
+			// Podman begins to read its events some time after it has said so; what happens until then is not told.
+			for _, later := range lateLooks() {
+				time.AfterFunc(later, b.changes.addAll)
+			}
+			go b.sweepTests(ctx)
 		}, func(e event) {
 			pause = firstReconnect // not before: a stream that ends at once would be asked for again and again
 			b.heed(e)

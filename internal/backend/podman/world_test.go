@@ -57,9 +57,6 @@ func (w *world) Pods(ctx context.Context, owner manifests.Owner) ([]backendtest.
 			Name: p.Name, Namespace: owner.Namespace, Labels: p.Labels, IDs: []string{p.ID},
 			Workload: manifests.Ref{Kind: p.Labels["mockup.dev/workload-kind"], Name: p.Labels[manifests.LabelWorkload]},
 		}
-		if p.Labels["mockup.dev/purpose"] != "" {
-			pod.Workload = manifests.Ref{} // it tries something out and serves nobody
-		}
 		for _, c := range p.Containers {
 			switch {
 			case c.ID == p.InfraID:

@@ -21,28 +21,39 @@ const (
 	relisten = time.Second
 )
 
-// bridges gives the node its address on internal networks, where Podman gives it none unless it serves names there itself.
-// A bridge is made with the first container that is on it and goes with the last, at any time.
+// bridges keeps up the interfaces behind networks. A bridge is made with the first container that is on it and goes with
+// the last, at any time. Two things are missing of it:
+//   - The node's address, on internal networks, unless Podman serves names there itself.
+//   - A MAC of its own. It has the lowest of its ports', so that it changes when containers come and go; and the pods, which
+//     have learnt another one for the node, reach neither the name server nor anybody outside until they learn anew.
 type bridges struct {
 	log *slog.Logger
 
 	mu sync.Mutex
-	// addresses by the interface that is to have them.
-	addresses map[string]netip.Prefix
+	// wanted by the interface.
+	wanted map[string]wantedBridge
+	// pinned have been given a MAC of their own, by the interface's index.
+	pinned map[int]bool
 }
 
-// serve gives the bridges of owners' internal networks their addresses, now and whenever they are made anew.
+type wantedBridge struct {
+	address netip.Prefix
+	// bare bridges get no address from Podman.
+	bare bool
+}
+
+// serve gives the bridges of owners' networks what is missing, now and whenever they are made anew.
 func (b *bridges) serve(owners map[string]told) error {
-	addresses := map[string]netip.Prefix{}
+	wanted := map[string]wantedBridge{}
 	for _, t := range owners {
 		for _, n := range t.State.Networks {
-			if n.Internal && n.Bridge != "" {
-				addresses[n.Bridge] = netip.PrefixFrom(n.Gateway, n.Subnet.Bits())
+			if n.Bridge != "" {
+				wanted[n.Bridge] = wantedBridge{netip.PrefixFrom(n.Gateway, n.Subnet.Bits()), n.Internal}
 			}
 		}
 	}
 	b.mu.Lock()
-	b.addresses = addresses
+	b.wanted = wanted
 	b.mu.Unlock()
 	return b.all()
 }
@@ -52,8 +63,8 @@ func (b *bridges) all() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var problems []error
-	for bridge, address := range b.addresses {
-		problems = append(problems, giveAddress(bridge, address))
+	for name, wanted := range b.wanted {
+		problems = append(problems, b.complete(name, wanted))
 	}
 	return errors.Join(problems...)
 }
@@ -62,11 +73,43 @@ func (b *bridges) all() error {
 func (b *bridges) one(bridge string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if address, wanted := b.addresses[bridge]; wanted {
-		if err := giveAddress(bridge, address); err != nil {
+	if wanted, known := b.wanted[bridge]; known {
+		if err := b.complete(bridge, wanted); err != nil {
 			b.log.Error("a bridge that is new", "error", err.Error())
 		}
 	}
+}
+
+// complete a bridge; one that is not there is when it comes.
+func (b *bridges) complete(name string, wanted wantedBridge) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the bridge %s: %w", name, err)
+	}
+	if err := b.pin(link); err != nil || !wanted.bare {
+		return err
+	}
+	return giveAddress(link, wanted.address)
+}
+
+// pin the MAC that a bridge has now: one that was set by hand the kernel leaves alone (br_stp_recalculate_bridge_id,
+// net/bridge/br_stp_if.c).
+func (b *bridges) pin(link netlink.Link) error {
+	index := link.Attrs().Index
+	if b.pinned[index] {
+		return nil
+	}
+	if err := netlink.LinkSetHardwareAddr(link, link.Attrs().HardwareAddr); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("giving the bridge %s a MAC of its own: %w", link.Attrs().Name, err)
+	}
+	if b.pinned == nil {
+		b.pinned = map[int]bool{}
+	}
+	b.pinned[index] = true
+	return nil
 }
 
 // watch waits for new bridges until ctx ends.
@@ -108,18 +151,12 @@ func (b *bridges) listen(ctx context.Context) error {
 	return lost
 }
 
-// giveAddress to an interface; one that is not there gets it when it comes.
-func giveAddress(bridge string, address netip.Prefix) error {
-	link, err := netlink.LinkByName(bridge)
-	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking at the bridge %s: %w", bridge, err)
-	}
+// giveAddress to an interface that lacks it.
+func giveAddress(link netlink.Link, address netip.Prefix) error {
+	name := link.Attrs().Name
 	has, err := netlink.AddrList(link, netlink.FAMILY_V4)
 	if err != nil {
-		return fmt.Errorf("reading the addresses of the bridge %s: %w", bridge, err)
+		return fmt.Errorf("reading the addresses of the bridge %s: %w", name, err)
 	}
 	for _, a := range has {
 		if a.IP.Equal(address.Addr().AsSlice()) {
@@ -129,7 +166,7 @@ func giveAddress(bridge string, address netip.Prefix) error {
 	wanted := &netlink.Addr{IPNet: &net.IPNet{IP: address.Addr().AsSlice(), Mask: net.CIDRMask(address.Bits(), 32)}}
 	err = netlink.AddrAdd(link, wanted)
 	if err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("giving the bridge %s the node's address %s: %w", bridge, address, err)
+		return fmt.Errorf("giving the bridge %s the node's address %s: %w", name, address, err)
 	}
 	return nil
 }

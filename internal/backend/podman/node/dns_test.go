@@ -191,3 +191,25 @@ func TestSocketsOfNetworks(t *testing.T) {
 		return err
 	})
 }
+
+// A bridge has the lowest MAC of its ports, unless it was given one. When that changes, pods send what they have for the node,
+// questions for names first of all, to nobody, until they learn anew.
+func TestBridgeKeepsItsMAC(t *testing.T) {
+	n := network24("steady", "10.74.2.0/24")
+	n.Bridge = "br-steady"
+	b := newBridge(t, n)
+	put, _ := startAgent(t, Options{})
+	put(State{Owner: "o", Namespace: "default", Networks: []Network{n}})
+	mac := func() string {
+		must(t, b.find())
+		return b.link.Attrs().HardwareAddr.String()
+	}
+	before := mac()
+	for i := range 8 { // of random MACs, one is lower than the first but once in 256 runs
+		p := newPod(t, fmt.Sprintf("steady%d", i)).join(b, fmt.Sprintf("10.74.2.%d", 130+i))
+		if got := mac(); got != before {
+			t.Fatalf("the bridge had the MAC %s and has %s with %d pods", before, got, i+1)
+		}
+		defer p.remove()
+	}
+}
