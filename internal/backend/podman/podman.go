@@ -48,6 +48,7 @@ type Backend struct {
 	doors   *doors
 	images  *pulls
 	tests   *running
+	exits   *exits
 
 	// lacking is what this host can't do for containers; nil for nothing.
 	lacking []host.Lack
@@ -93,6 +94,7 @@ func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	b.tasks = newTasks(b.changes.add)
 	b.prober = newProber(e, dial, b.changes.add)
 	b.doors = newDoors(b.changes.add)
+	b.exits = newExits()
 	b.tests = &running{names: map[string]chan struct{}{}}
 	b.images = newPulls(e, b.changes.add)
 	return b

@@ -213,13 +213,15 @@ func (b *Backend) tryOut(ctx context.Context, want *wantedPod) (err error) {
 	if err := b.makeVolumes(ctx, t.volumes); err != nil {
 		return err
 	}
+	container := containerName(t.name, "test")
+	ended, forget := b.exits.expect(container)
+	defer forget()
 	// Without any network, a pod would have no resolv.conf.
 	networks := want.request.networks[:min(1, len(want.request.networks))]
 	if err := b.engine.play(ctx, playRequest{document: t.document, networks: networks}); err != nil {
 		return fmt.Errorf("playing the test of a configuration: %w", err)
 	}
-	container := containerName(t.name, "test")
-	code, err := b.engine.wait(ctx, container)
+	code, err := b.exitCode(ctx, container, ended)
 	if err != nil || code == 0 {
 		return err
 	}

@@ -176,6 +176,7 @@ var quiet = map[string]bool{
 
 // heed finds out whose object an event is about. Pods, volumes and networks come without labels: everyone is asked.
 func (b *Backend) heed(e event) {
+	b.exits.heed(e)
 	if quiet[e.action] {
 		return
 	}
