@@ -56,6 +56,9 @@ unit: ## Run the tests that need no Podman
 e2e: ## Run the tests on real Podman, in a sandbox
 	hack/test e2e
 
+rootless: ## Run the sample on a rootless Podman, in a sandbox
+	hack/test rootless
+
 browser: ## Use the web page in headless Chromium
 	hack/test browser
 
@@ -79,4 +82,4 @@ help: ## Show this list
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: up down purge render kubectl setup images build generate golden fmt test unit e2e browser bench soak lint verify clean help
+.PHONY: up down purge render kubectl setup images build generate golden fmt test unit e2e rootless browser bench soak lint verify clean help

@@ -10,21 +10,27 @@ import (
 // the last container of its pod, which is ended with it.
 type exits struct {
 	mu      sync.Mutex
-	waiting map[string]chan int32
+	waiting map[string]chan exit
 }
 
-func newExits() *exits { return &exits{waiting: map[string]chan int32{}} }
+// exit of a container, by ID or name.
+type exit struct {
+	container string
+	code      int32
+}
 
-// expect the end of a container by its name. The caller gives up by calling forget.
-func (x *exits) expect(container string) (code <-chan int32, forget func()) {
-	ended := make(chan int32, 1)
+func newExits() *exits { return &exits{waiting: map[string]chan exit{}} }
+
+// expect the end of the container of a test, by its pod. The caller gives up by calling forget.
+func (x *exits) expect(pod string) (ended <-chan exit, forget func()) {
+	end := make(chan exit, 1)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.waiting[container] = ended
-	return ended, func() {
+	x.waiting[pod] = end
+	return end, func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		delete(x.waiting, container)
+		delete(x.waiting, pod)
 	}
 }
 
@@ -36,31 +42,29 @@ func (x *exits) heed(e event) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if ended, expected := x.waiting[e.name]; expected {
+	if ended, expected := x.waiting[e.labels[labelPod]]; expected {
 		select {
-		case ended <- int32(code):
+		case ended <- exit{e.id, int32(code)}:
 		default:
 		}
 	}
 }
 
-// exitCode waits for a container to end: for the event of it that is expected, or for Podman's answer, where no events come.
-func (b *Backend) exitCode(ctx context.Context, container string, ended <-chan int32) (int32, error) {
-	type answer struct {
-		code int32
-		err  error
-	}
+// exitOf waits for a container to end: for the event of it that is expected, or for Podman's answer, where no events come.
+func (b *Backend) exitOf(ctx context.Context, container string, ended <-chan exit) (exit, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	asked := make(chan answer, 1)
+	var code int32
+	var err error
+	answered := make(chan struct{})
 	go func() {
-		code, err := b.engine.wait(ctx, container)
-		asked <- answer{code, err}
+		defer close(answered)
+		code, err = b.engine.wait(ctx, container)
 	}()
 	select {
-	case code := <-ended:
-		return code, nil
-	case a := <-asked:
-		return a.code, a.err
+	case e := <-ended:
+		return e, nil
+	case <-answered:
+		return exit{container, code}, err
 	}
 }

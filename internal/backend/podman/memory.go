@@ -115,7 +115,7 @@ func (b *Backend) examine(ctx context.Context, want *wanted, s *seen) {
 				continue
 			}
 			for name, c := range w.pod.containers {
-				limits[containerName(p.name, name)] = c.memory
+				limits[p.name+"/"+name] = c.memory
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func (b *Backend) examine(ctx context.Context, want *wanted, s *seen) {
 				m.examined[c.id] = known
 				b.mu.Unlock()
 			}
-			if limit, ok := limits[c.name]; ok && known.memory != limit && !b.lacks(host.TopicMemoryLimits) {
+			if limit, ok := limits[p.name+"/"+manifestName(p.name, c.name)]; ok && known.memory != limit && !b.lacks(host.TopicMemoryLimits) {
 				s.edited[c.id] = fmt.Sprintf("its memory limit is %d bytes in place of %d", known.memory, limit)
 			}
 		}

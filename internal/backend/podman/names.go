@@ -52,8 +52,11 @@ func podName(namespace, workload string, n int) string {
 // The dot, which no container of a manifest has, keeps pod a-0 with container b-0-c and pod a-0-b-0 with container c apart.
 func containerName(pod, container string) string { return pod + "." + container }
 
-// manifestName is the inverse of containerName.
-func manifestName(pod, container string) string { return strings.TrimPrefix(container, pod+".") }
+// manifestName is the inverse of containerName. Before 5.7, Podman puts the pod's name before that all the same (it does not
+// know NoPodPrefix).
+func manifestName(pod, container string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(container, pod+"-"), pod+".")
+}
 
 // podVolumeName names what belongs to one pod alone. The dot keeps it apart from every claim.
 func podVolumeName(pod, volume string) string { return pod + "." + volume }

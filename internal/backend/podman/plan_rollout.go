@@ -92,8 +92,8 @@ func (p *planner) current(w *wantedWorkload, pod podInfo, busy bool) bool {
 // hasContainers tells whether all containers of the template are there.
 func (p podInfo) hasContainers(w *wantedWorkload) bool {
 	for name := range w.pod.containers {
-		want := containerName(p.name, name)
-		if !slices.ContainsFunc(p.containers, func(c containerInfo) bool { return c.name == want }) && !w.pod.initial[name] {
+		is := func(c containerInfo) bool { return manifestName(p.name, c.name) == name }
+		if !slices.ContainsFunc(p.containers, is) && !w.pod.initial[name] {
 			return false
 		}
 	}

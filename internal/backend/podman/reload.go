@@ -121,7 +121,7 @@ func (p *wantedPod) tested(spec *corev1.PodSpec, command []string, digest string
 	}
 	var err error
 	t.document, err = encode(&corev1.Pod{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Name: t.name, Labels: labels}, Spec: *pod,
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Name: t.name, Labels: with(labels, labelPod, t.name)}, Spec: *pod,
 	}, configMaps)
 	return t, err
 }
@@ -213,23 +213,27 @@ func (b *Backend) tryOut(ctx context.Context, want *wantedPod) (err error) {
 	if err := b.makeVolumes(ctx, t.volumes); err != nil {
 		return err
 	}
-	container := containerName(t.name, "test")
-	ended, forget := b.exits.expect(container)
+	ended, forget := b.exits.expect(t.name)
 	defer forget()
 	// Without any network, a pod would have no resolv.conf.
 	networks := want.request.networks[:min(1, len(want.request.networks))]
 	if err := b.engine.play(ctx, playRequest{document: t.document, networks: networks}); err != nil {
 		return fmt.Errorf("playing the test of a configuration: %w", err)
 	}
-	code, err := b.exitCode(ctx, container, ended)
-	if err != nil || code == 0 {
+	return b.verdict(ctx, t.name, want.reload.digest, ended)
+}
+
+// verdict waits for a test's end.
+func (b *Backend) verdict(ctx context.Context, test, digest string, ended <-chan exit) error {
+	end, err := b.exitOf(ctx, containerName(test, "test"), ended)
+	if err != nil || end.code == 0 {
 		return err
 	}
 	var out bytes.Buffer
-	if err := b.engine.logs(ctx, container, logRequest{tail: 20}, &out); err != nil {
+	if err := b.engine.logs(ctx, end.container, logRequest{tail: 20}, &out); err != nil {
 		return fmt.Errorf("reading why a configuration was refused: %w", err)
 	}
-	return &rejectedError{digest: want.reload.digest, said: lastLines(out.String())}
+	return &rejectedError{digest: digest, said: lastLines(out.String())}
 }
 
 // clearTest removes what a test left.
