@@ -12,7 +12,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,20 +167,27 @@ func (f Folder) find(name string) (pid int, fingerprint string) {
 	return 0, ""
 }
 
-// environmentOf a process as it was started; empty if it is gone or somebody else's. It is empty for an instant too while
-// the process becomes another program (exec), which is waited for.
+// environmentOf a process as it was started; empty if it is gone or somebody else's. While the process becomes another
+// program (exec), it is empty, denied or cut off for an instant: it counts when it was read twice alike.
 func environmentOf(pid int) []byte {
 	folder := fmt.Sprintf("/proc/%d/", pid)
+	var last []byte
 	for range 100 {
 		environment, err := os.ReadFile(folder + "environ")
-		if err != nil || len(environment) > 0 {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			return nil
+		}
+		if len(environment) > 0 && bytes.Equal(environment, last) {
 			return environment
 		}
+		last = environment
 		stat, err := os.ReadFile(folder + "stat")
 		if err != nil || bytes.Contains(stat, []byte(") Z ")) { // ended, and its parent has not asked yet
 			return nil
 		}
-		time.Sleep(time.Millisecond)
+		if len(environment) == 0 {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	return nil
 }
