@@ -7,17 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"mockup.dev/mockup/manifests"
 )
@@ -32,21 +27,6 @@ type reload struct {
 	// test tries the configuration out; nil when the template has no test.
 	test *playedTest
 }
-
-// playedTest is a pod that ends with 0 if the program takes the configuration. It bears no label of its owner, for a pod
-// whose last container has ended keeps everybody waiting who lists it: on cgroup v1 Podman takes seconds to end the rest of
-// it (it can't remove a control group that it is in itself). For the same reason it is removed behind the scenes.
-type playedTest struct {
-	name     string
-	document []byte
-	volumes  []volumeInfo
-}
-
-// testName is the pod that tries out a configuration of another. Each has its own, so that none waits for the last to go.
-func testName(pod, digest string) string { return pod + "-test-" + digest[:8] }
-
-// testTimeout is long for reading a configuration, and short for whoever waits for it.
-const testTimeout = time.Minute
 
 // reloadable tells of a ConfigMap or Secret whether the pods of a template take up its content while they run: it has a
 // digest among the annotations, and there is a command.
@@ -83,49 +63,6 @@ func (p *wantedPod) reloads(template *corev1.PodTemplateSpec, spec *corev1.PodSp
 	return nil
 }
 
-// tested makes the pod that tries the configuration out: the main container with the test in place of its own command,
-// or of its arguments if the image's entrypoint runs, without ports and claims.
-func (p *wantedPod) tested(spec *corev1.PodSpec, command []string, digest string, v *podVolumes) (*playedTest, error) {
-	t := &playedTest{name: testName(p.name, digest)}
-	pod := spec.DeepCopy()
-	pod.InitContainers, pod.Containers = nil, pod.Containers[:1]
-	pod.RestartPolicy, pod.Hostname = corev1.RestartPolicyNever, ""
-	c := &pod.Containers[0]
-	c.Name, c.Ports = containerName(t.name, "test"), nil
-	if c.Command == nil {
-		c.Args = command
-	} else {
-		c.Command, c.Args = command, nil
-	}
-	rename := strings.NewReplacer(p.name+".", t.name+".")
-	for i := range c.VolumeMounts {
-		c.VolumeMounts[i].Name = rename.Replace(c.VolumeMounts[i].Name)
-	}
-	for i := range pod.Volumes {
-		vol := &pod.Volumes[i]
-		vol.Name = rename.Replace(vol.Name)
-		if vol.ConfigMap != nil {
-			vol.ConfigMap.Name = vol.Name
-		}
-		if vol.PersistentVolumeClaim != nil {
-			vol.VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
-		}
-	}
-	labels := map[string]string{labelTestOf: v.set.Owner.String(), manifests.LabelManagedBy: manifests.ManagedBy}
-	var configMaps []*corev1.ConfigMap
-	for _, cm := range v.configMaps {
-		cm = cm.DeepCopy()
-		cm.Name = rename.Replace(cm.Name)
-		configMaps = append(configMaps, cm)
-		t.volumes = append(t.volumes, volumeInfo{name: cm.Name, labels: with(labels, labelPod, t.name)})
-	}
-	var err error
-	t.document, err = encode(&corev1.Pod{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Name: t.name, Labels: with(labels, labelPod, t.name)}, Spec: *pod,
-	}, configMaps)
-	return t, err
-}
-
 func with(labels map[string]string, key, value string) map[string]string {
 	labels = maps.Clone(labels)
 	labels[key] = value
@@ -139,14 +76,6 @@ func (p *wantedPod) loadedMarker(owner manifests.Owner) volumeInfo {
 	labels[labelLoaded] = p.reload.digest
 	return volumeInfo{name: podVolumeName(p.name, "loaded"), labels: labels}
 }
-
-// rejectedError says that a program does not take its configuration. It is not asked again about the same.
-type rejectedError struct {
-	digest string
-	said   string
-}
-
-func (e *rejectedError) Error() string { return "the changed configuration is refused: " + e.said }
 
 // take has the program of a running pod take up its configuration as it is wanted.
 func (b *Backend) take(ctx context.Context, owner manifests.Owner, s step) error {
@@ -186,134 +115,6 @@ func (b *Backend) tell(ctx context.Context, container string, command []string) 
 	return nil
 }
 
-// tryOut plays the test of the pod's configuration, if it has one, and has it removed again. The error is a *rejectedError
-// when the program said no.
-func (b *Backend) tryOut(ctx context.Context, want *wantedPod) (err error) {
-	if want.reload == nil || want.reload.test == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, testTimeout)
-	defer cancel()
-	t := want.reload.test
-	leave, err := b.tests.enter(ctx, t.name)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		go func() {
-			defer leave()
-			if err := b.clearTest(context.WithoutCancel(ctx), t.name, t.volumes); err != nil {
-				b.log.Info("the test of a configuration is left for now", "pod", t.name, "error", err.Error())
-			}
-		}()
-	}()
-	if err := b.clearTest(ctx, t.name, t.volumes); err != nil {
-		return err
-	}
-	if err := b.makeVolumes(ctx, t.volumes); err != nil {
-		return err
-	}
-	ended, forget := b.exits.expect(t.name)
-	defer forget()
-	// Without any network, a pod would have no resolv.conf.
-	networks := want.request.networks[:min(1, len(want.request.networks))]
-	if err := b.engine.play(ctx, playRequest{document: t.document, networks: networks}); err != nil {
-		return fmt.Errorf("playing the test of a configuration: %w", err)
-	}
-	return b.verdict(ctx, t.name, want.reload.digest, ended)
-}
-
-// verdict waits for a test's end.
-func (b *Backend) verdict(ctx context.Context, test, digest string, ended <-chan exit) error {
-	end, err := b.exitOf(ctx, containerName(test, "test"), ended)
-	if err != nil || end.code == 0 {
-		return err
-	}
-	var out bytes.Buffer
-	if err := b.engine.logs(ctx, end.container, logRequest{tail: 20}, &out); err != nil {
-		return fmt.Errorf("reading why a configuration was refused: %w", err)
-	}
-	return &rejectedError{digest: digest, said: lastLines(out.String())}
-}
-
-// clearTest removes what a test left.
-func (b *Backend) clearTest(ctx context.Context, pod string, volumes []volumeInfo) error {
-	err := b.removeNamed(ctx, pod)
-	for _, v := range volumes {
-		if err == nil {
-			err = b.engine.removeVolume(ctx, v.name)
-		}
-	}
-	return err
-}
-
-// sweepTests removes what is left of tests that nobody waits for: those of an operator that was killed.
-func (b *Backend) sweepTests(ctx context.Context) {
-	pods, volumes, err := b.engine.tests(ctx)
-	if err != nil {
-		return // there will be another time
-	}
-	for _, p := range pods {
-		if !b.tests.runs(p.name) {
-			err = errors.Join(err, b.engine.removePod(ctx, p.id, 0))
-		}
-	}
-	for _, v := range volumes {
-		if !b.tests.runs(v.labels[labelPod]) {
-			err = errors.Join(err, b.engine.removeVolume(ctx, v.name))
-		}
-	}
-	if err != nil {
-		b.log.Info("what is left of tests could not be removed", "error", err.Error())
-	}
-}
-
-// running are the names of tests, each held by one at a time.
-type running struct {
-	mu    sync.Mutex
-	names map[string]chan struct{}
-}
-
-// enter waits until nobody holds the name, and returns how to give it back.
-func (r *running) enter(ctx context.Context, name string) (leave func(), err error) {
-	for {
-		r.mu.Lock()
-		held, busy := r.names[name]
-		if !busy {
-			done := make(chan struct{})
-			r.names[name] = done
-			r.mu.Unlock()
-			return func() {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				delete(r.names, name)
-				close(done)
-			}, nil
-		}
-		r.mu.Unlock()
-		select {
-		case <-held:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the last test %s: %w", name, ctx.Err())
-		}
-	}
-}
-
-func (r *running) runs(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, busy := r.names[name]
-	return busy
-}
-
-func (b *Backend) removeNamed(ctx context.Context, name string) error {
-	pod, there, err := b.engine.podNamed(ctx, name)
-	if err != nil || !there {
-		return err
-	}
-	return b.engine.removePod(ctx, pod.id, 0)
-}
-
 // archive holds the files as a kubelet would write them, and as kube play does.
 func (v configVolume) archive() (io.Reader, error) {
 	var out bytes.Buffer
@@ -331,13 +132,4 @@ func (v configVolume) archive() (io.Reader, error) {
 		return nil, fmt.Errorf("packing the files of volume %s: %w", v.name, err)
 	}
 	return &out, nil
-}
-
-// maxSaid is how much of a program's last words a message repeats, in bytes.
-const maxSaid = 600
-
-// lastLines is the end of what a program said, on one line.
-func lastLines(text string) string {
-	text = strings.Join(strings.FieldsFunc(strings.TrimSpace(text), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	return text[max(0, len(text)-maxSaid):]
 }

@@ -28,12 +28,6 @@ type knowledge struct {
 	progress map[manifests.Ref]progress
 }
 
-// progress of a roll-out: what it looked like when that changed last, and when that was.
-type progress struct {
-	form  string
-	since time.Time
-}
-
 // report judges what was seen, and remembers which workloads serve and how roll-outs go on.
 func (b *Backend) report(w *wanted, s *seen, told told) (backend.Observation, time.Time) {
 	b.readiness(s)
@@ -57,40 +51,6 @@ func (b *Backend) report(w *wanted, s *seen, told told) (backend.Observation, ti
 		m.served[state.Ref] = state.Phase == backend.Ready || state.Phase == backend.NotReady
 	}
 	return o, nextDeadline(o, w, k.progress, s.now)
-}
-
-// advance notes which roll-outs have moved since the last pass.
-func advance(before map[manifests.Ref]progress, w *wanted, s *seen) map[manifests.Ref]progress {
-	after := map[manifests.Ref]progress{}
-	p := planner{wanted: *w, seen: *s}
-	for i := range w.workloads {
-		workload := &w.workloads[i]
-		if workload.broken != nil || workload.job != nil {
-			continue
-		}
-		c := p.crew(workload)
-		form := fmt.Sprintf("%s %d %d/%d %d", workload.pod.hash, workload.replicas, available(c.fresh), len(c.fresh), len(c.old))
-		now := progress{form: form, since: s.now}
-		if old, ok := before[workload.ref]; ok && old.form == form {
-			now.since = old.since
-		}
-		after[workload.ref] = now
-	}
-	return after
-}
-
-// nextDeadline is when the first roll-out that goes on will have made no progress for too long; none after now is the zero
-// time.
-func nextDeadline(o backend.Observation, w *wanted, p map[manifests.Ref]progress, now time.Time) time.Time {
-	var next time.Time
-	for i := range w.workloads {
-		ref, limit := w.workloads[i].ref, w.workloads[i].rollout.deadline
-		state, _ := o.Find(ref)
-		if at := p[ref].since.Add(limit); limit > 0 && state.Phase == backend.Progressing && at.After(now) && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
-	}
-	return next
 }
 
 // judge says what is there in the words of the seam. It is pure.
@@ -336,37 +296,6 @@ func (j *judgement) refused(w *wantedWorkload, c crew, state backend.State) back
 	return state
 }
 
-// job judges a Job by its result, or by the try that runs.
-func (j *judgement) job(w *wantedWorkload, state backend.State) backend.State {
-	state.Phase, state.Reason, state.Message = backend.Pending, backend.ReasonCreating, "the pod is being created"
-	p := planner{wanted: j.wanted, seen: j.seen}
-	tries := p.tries(w)
-	for _, t := range tries {
-		state.Pods = append(state.Pods, backend.Pod{Name: t.name, Addresses: j.addresses(t)})
-	}
-	if r, ended := j.result(w.ref); ended {
-		state.Phase, state.Reason, state.Message, state.ExitCode = backend.Failed, r.Reason, r.Message, r.ExitCode
-		if r.Succeeded {
-			state.Phase = backend.Succeeded
-		}
-		return state
-	}
-	if phase, reason, message := j.absent(w); phase == backend.Failed && len(tries) == 0 {
-		state.Phase, state.Reason, state.Message = phase, reason, message
-	}
-	if len(tries) == 0 {
-		return state
-	}
-	last := tries[len(tries)-1]
-	state.Phase, state.Reason, state.Message = backend.Progressing, "Running", "the Job is running"
-	if last.ended() && last.exitCode() != 0 {
-		code := last.exitCode()
-		state.ExitCode, state.Reason = &code, backend.ReasonExited
-		state.Message = fmt.Sprintf("try %d of %d ended with exit code %d; it is tried again", len(tries), w.job.backoffLimit+1, code)
-	}
-	return state
-}
-
 // absent says why a pod is not there as wanted yet.
 func (j *judgement) absent(w *wantedWorkload) (backend.Phase, string, string) {
 	p := planner{wanted: j.wanted, seen: j.seen}
@@ -382,46 +311,6 @@ func (j *judgement) absent(w *wantedWorkload) (backend.Phase, string, string) {
 		}
 	}
 	return backend.Pending, backend.ReasonCreating, "the pod is being created"
-}
-
-// leftovers reports what is live and not wanted: on its way out, or retained.
-func (j *judgement) leftovers() {
-	p := planner{wanted: j.wanted, seen: j.seen}
-	for _, pod := range j.pods {
-		if !p.keeps(pod) {
-			j.leaving(pod)
-		}
-	}
-	for _, n := range j.seen.networks {
-		if !p.keepsNetwork(n.name) {
-			j.add(backend.State{Ref: manifests.Ref{Kind: "NetworkPolicy", Name: n.labels[labelNetwork]}, Phase: backend.Terminating})
-		}
-	}
-	for _, v := range j.volumes {
-		claim := v.labels[labelClaim]
-		if claim == "" || !j.remove && slices.ContainsFunc(j.claims, func(c wantedClaim) bool { return c.volume == v.name }) {
-			continue
-		}
-		ref := manifests.Ref{Kind: "PersistentVolumeClaim", Name: claim}
-		if p.disposable(v, false) {
-			j.add(backend.State{Ref: ref, Phase: backend.Terminating})
-		} else {
-			j.add(backend.State{Ref: ref, Phase: backend.Ready, Reason: backend.ReasonRetained, Message: "volume " + v.name + " is retained"})
-		}
-	}
-}
-
-// leaving reports a pod on its way out under its workload, unless that has a state because others of its pods stay.
-func (j *judgement) leaving(pod podInfo) {
-	ref := pod.workload()
-	if slices.ContainsFunc(j.objects, func(s backend.State) bool { return s.Ref == ref }) {
-		return
-	}
-	state := backend.State{Ref: ref, Phase: backend.Terminating}
-	if err := j.failures[pod.name].err; err != nil {
-		state.Message = err.Error()
-	}
-	j.add(state)
 }
 
 // classify finds the reason in what Podman said; it has words only.
