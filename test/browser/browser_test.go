@@ -15,6 +15,7 @@ import (
 	"image/png"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -64,6 +65,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx SpecContext) { Expect(stack.Purge(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
 	Expect(stack.Up(ctx)).To(Succeed())
+	Eventually(addressesStand(2*time.Second), 30*time.Second, 100*time.Millisecond).Should(BeTrue(), "the addresses of this machine change again and again")
 
 	folder = filepath.Join(stack.Dir, "visitor")
 	Expect(os.MkdirAll(filepath.Join(folder, "downloads"), 0o700)).To(Succeed())
@@ -74,6 +76,21 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(os.Truncate(filepath.Join(folder, "huge.bin"), limit+1)).To(Succeed())
 	tab = openBrowser(ctx, folder, true)
 }, NodeTimeout(3*time.Minute))
+
+// addressesStand tells whether this machine has had the same addresses for a time. A stack that comes up brings new ones, the
+// last of them a second or two later, when IPv6 has looked for duplicates; and Chromium then breaks off what it is at
+// (ERR_NETWORK_CHANGED).
+func addressesStand(still time.Duration) func() (bool, error) {
+	var last string
+	var since time.Time
+	return func() (bool, error) {
+		out, err := exec.Command("ip", "-oneline", "address").Output()
+		if now := string(out); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) >= still, err
+	}
+}
 
 var _ = JustAfterEach(func() {
 	if CurrentSpecReport().Failed() {
