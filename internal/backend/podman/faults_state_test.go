@@ -16,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"mockup.dev/mockup/manifests"
@@ -233,7 +231,7 @@ func (s *state) is(set manifests.Set) error {
 		for _, name := range mine {
 			pods[name] = true
 			containers = append(containers, slices.Collect(maps.Keys(s.Pods[name].Containers))...)
-			volumes = append(volumes, volumesOf(w, name, set)...)
+			volumes = append(volumes, volumesOf(w, name)...)
 		}
 		if w.job != nil {
 			volumes = append(volumes, podVolumeName(podName(set.Owner.Namespace, w.ref.Name, 0), "result"))
@@ -280,8 +278,8 @@ func (s *state) podsOf(w *wantedWorkload, set manifests.Set) ([]string, error) {
 	return names, nil
 }
 
-// volumesOf a pod: those that are made for it, and those that kube play makes for its emptyDirs.
-func volumesOf(w *wantedWorkload, name string, set manifests.Set) []string {
+// volumesOf a pod are those that are made for it.
+func volumesOf(w *wantedWorkload, name string) []string {
 	var names []string
 	pod := w.named(name)
 	for _, v := range pod.volumes {
@@ -289,20 +287,6 @@ func volumesOf(w *wantedWorkload, name string, set manifests.Set) []string {
 	}
 	if pod.reload != nil {
 		names = append(names, podVolumeName(name, "loaded"))
-	}
-	for _, o := range set.Objects {
-		var spec corev1.PodSpec
-		switch o := o.(type) {
-		case *appsv1.Deployment:
-			spec = o.Spec.Template.Spec
-		case *batchv1.Job:
-			spec = o.Spec.Template.Spec
-		}
-		for _, v := range spec.Volumes {
-			if o.GetName() == w.ref.Name && v.EmptyDir != nil && v.EmptyDir.Medium == "" {
-				names = append(names, podVolumeName(name, v.Name))
-			}
-		}
 	}
 	return names
 }
