@@ -266,7 +266,7 @@ func (j *judgement) ended(pod podInfo, c containerInfo) (backend.Phase, string, 
 	why := fmt.Sprintf("container %s ended with exit code %d", name, c.exitCode)
 	reason := backend.ReasonExited
 	if j.details(c.id).oomKilled {
-		why, reason = fmt.Sprintf("container %s was killed: it needed more memory than its limit", name), backend.ReasonOOMKilled
+		why, reason = fmt.Sprintf("container %s was killed (%s): it needed more memory than its limit", name, backend.ReasonOOMKilled), backend.ReasonOOMKilled
 	}
 	switch {
 	case l.crashes >= 2 && c.stopped():
