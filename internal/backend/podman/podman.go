@@ -107,6 +107,11 @@ func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observa
 		return backend.Observation{}, err
 	}
 	b.changes.know(set.Owner)
+	if set.Remove {
+		if err := b.endTests(ctx, set.Owner); err != nil {
+			return backend.Observation{}, err
+		}
+	}
 	s, todo, err := b.prepare(ctx, &want)
 	if err != nil {
 		return backend.Observation{}, err

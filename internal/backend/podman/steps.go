@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"mockup.dev/mockup/manifests"
 )
@@ -25,7 +26,7 @@ func (b *Backend) takeQuick(ctx context.Context, owner manifests.Owner, steps []
 		case createNetwork:
 			err = b.quick(s.network.name, b.createNetwork(ctx, s.network))
 		case removeNetwork:
-			err = b.quick(s.network.name, b.engine.removeNetwork(ctx, s.network.name))
+			err = b.quick(s.network.name, b.retried(owner, b.engine.removeNetwork(ctx, s.network.name)))
 		case createVolume:
 			err = b.quick(s.volume.name, b.createVolume(ctx, s.volume))
 		case removeVolume:
@@ -36,6 +37,17 @@ func (b *Backend) takeQuick(ctx context.Context, owner manifests.Owner, steps []
 		}
 	}
 	return any, nil
+}
+
+// busyPause is how long what is still in use is left alone. Nobody tells when it is free.
+const busyPause = time.Second
+
+// retried has the owner looked at again soon if something could not be removed yet.
+func (b *Backend) retried(owner manifests.Owner, err error) error {
+	if errors.Is(err, errBusy) {
+		time.AfterFunc(busyPause, func() { b.changes.add(owner) })
+	}
+	return err
 }
 
 // quick turns the failure of one object into its state; only an engine that can't be reached is an error of the whole.

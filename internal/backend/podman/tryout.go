@@ -163,6 +163,27 @@ func (b *Backend) sweepTests(ctx context.Context) {
 	}
 }
 
+// endTests has those of an owner that goes removed: they are on its networks.
+func (b *Backend) endTests(ctx context.Context, owner manifests.Owner) error {
+	pods, volumes, err := b.engine.tests(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range volumes {
+		if v.labels[labelTestOf] == owner.String() {
+			if err := b.engine.removeVolume(ctx, v.name); err != nil && !errors.Is(err, errBusy) {
+				return err
+			}
+		}
+	}
+	for _, p := range pods {
+		if p.labels[labelTestOf] == owner.String() {
+			b.tasks.start(owner, p.name, work{action: removePod}, func(ctx context.Context) error { return b.engine.removePod(ctx, p.id, 0) })
+		}
+	}
+	return nil
+}
+
 // running are the names of tests, each held by one at a time.
 type running struct {
 	mu    sync.Mutex
