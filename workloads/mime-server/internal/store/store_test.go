@@ -107,6 +107,26 @@ func TestFailedSyncIsNotAcknowledged(t *testing.T) {
 	}
 }
 
+// Found when two files were committed within one tick of the kernel's clock: the
+// page that lists the newest first had them the wrong way round.
+func TestLaterFileIsNewer(t *testing.T) {
+	s := open(t, t.TempDir())
+	before, err := upload(t, s, "0", "", Replace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		next, err := upload(t, s, "1", "", Replace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !next.Modified.After(before.Modified) {
+			t.Fatalf("the later file is of %s, the earlier of %s", next.Modified, before.Modified)
+		}
+		before = next
+	}
+}
+
 func TestOpenFileStaysWhatItWas(t *testing.T) {
 	s := open(t, t.TempDir())
 	if _, err := upload(t, s, "file", "old", Replace); err != nil {

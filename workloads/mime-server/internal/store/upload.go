@@ -12,6 +12,7 @@ import (
 	"path"
 	"strings"
 	"syscall"
+	"time"
 
 	"mockup.dev/mockup/workloads/mime-server/internal/content"
 )
@@ -87,6 +88,9 @@ func (u *Upload) Discard() {
 // none) and may refuse. created is false if the file was there under this name.
 func (u *Upload) Commit(ctx context.Context, conflict Conflict, expect func(*Info) bool) (info Info, created bool, err error) {
 	defer u.Discard()
+	if err := u.stamp(); err != nil {
+		return Info{}, false, explainWrite(u.name, err)
+	}
 	if err := u.store.syncFile(u.temp.File); err != nil {
 		return Info{}, false, explainWrite(u.name, fmt.Errorf("syncing: %w", err))
 	}
@@ -114,6 +118,13 @@ func (u *Upload) Commit(ctx context.Context, conflict Conflict, expect func(*Inf
 	}
 	u.store.cache.put(u.name, stat, learnt)
 	return learnt.info(u.name, stat), created, nil
+}
+
+// stamp gives the file the clock's own time, since the kernel's is as coarse as
+// its tick: files committed one after the other would be equally new.
+func (u *Upload) stamp() error {
+	now := time.Now()
+	return u.store.root.Chtimes(u.temp.name, now, now)
 }
 
 // place gives the written file its name. same is set if, instead, a file with
