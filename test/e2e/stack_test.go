@@ -129,6 +129,7 @@ var _ = Describe("the sample stack", Ordered, func() {
 			infra := must("podman", "pod", "inspect", podOf("mime-server"), "--format", "{{.InfraContainerID}}")
 			kill(number(must("podman", "inspect", infra, "--format", "{{.State.Pid}}")))
 		}),
+		Entry("after somebody flushed the host's firewall", func() { must("iptables", "-t", "nat", "-F") }),
 		Entry("after a restart of the Podman service", restartPodman),
 		Entry("after kill -9 of the operator", func() { killProcess("operator") }),
 		Entry("after kill -9 of the control plane", func() { killProcess("controlplane") }),

@@ -25,9 +25,6 @@ const (
 
 // TestScale has two operators look at all their stacks, in turn. Nothing changes, so that a pass is what it costs to look.
 func TestScale(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes about a minute")
-	}
 	if *pairs < 7 {
 		t.Error("fewer pairs than 7: the figures are no evidence")
 	}

@@ -3,6 +3,7 @@ package podman_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,7 +35,10 @@ func TestMain(m *testing.M) {
 	cmd.SetArgs(os.Args[2:])
 	err := cmd.ExecuteContext(ctx)
 	stop()
-	if err != nil {
+	switch {
+	case errors.As(err, new(*node.RunningError)):
+		os.Exit(node.ExitRunning)
+	case err != nil:
 		os.Exit(1)
 	}
 }

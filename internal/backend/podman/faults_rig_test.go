@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -36,9 +33,6 @@ type rig struct {
 // patience is how long anything may take.
 const patience = 90 * time.Second
 
-// nodeDirVariable has this program be the node agent of that folder.
-const nodeDirVariable = "MOCKUP_TEST_NODE_DIR"
-
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	socket, ok := strings.CutPrefix(os.Getenv("CONTAINER_HOST"), "unix://")
@@ -48,32 +42,11 @@ func newRig(t *testing.T) *rig {
 	makeGuest(t)
 	r := &rig{t: t, socket: socket, dir: "/run/mockup/faults-node", podman: newLibpod(socket)}
 	var err error
-	r.node, err = node.NewClient(node.ClientOptions{Dir: r.dir, Command: []string{
-		"/usr/bin/env", nodeDirVariable + "=" + r.dir, os.Args[0], "-test.run=^TestNodeProcess$",
-	}})
+	r.node, err = node.NewClient(node.ClientOptions{Dir: r.dir, Command: []string{os.Args[0], "node", "--dir", r.dir}}) // see TestMain
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
-}
-
-// TestNodeProcess is no test but the node agent, which rigs start from this very program.
-func TestNodeProcess(t *testing.T) {
-	dir := os.Getenv(nodeDirVariable)
-	if dir == "" {
-		t.Skip("is the node agent of other tests")
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	err := node.Run(ctx, node.Options{Dir: dir, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))})
-	switch {
-	case errors.As(err, new(*node.RunningError)):
-		os.Exit(node.ExitRunning)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
 }
 
 // operator drives one backend as the controllers do: it applies when a change is reported, and again with back-off after
