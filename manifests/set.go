@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -70,6 +71,9 @@ type Set struct {
 	// is given copies.
 	Secrets    []*corev1.Secret
 	ConfigMaps []*corev1.ConfigMap
+	// Networks are those of another owner of the namespace that pods of the set join by label, e.g. a stack's, whose
+	// services they watch. They are there or not; the set's owner neither makes nor removes them.
+	Networks []*networkingv1.NetworkPolicy
 	// Remove asks for everything of the owner to go, retained volumes excepted. Objects then only says which claims
 	// are retained; what is labelled so on the backend is retained in any case.
 	Remove bool
