@@ -72,7 +72,7 @@ func (f fixture) address(host int) string { return fmt.Sprintf("%s.%d", f.subnet
 func (f fixture) policy() *networkingv1.NetworkPolicy {
 	members := metav1.LabelSelector{MatchLabels: map[string]string{
 		manifests.LabelNetworkPrefix + f.network: "true",
-		manifests.LabelOwner:                     f.owner.String(),
+		manifests.LabelPartOf:                    f.owner.Name,
 	}}
 	p := &networkingv1.NetworkPolicy{
 		TypeMeta:   typed("networking.k8s.io/v1", "NetworkPolicy"),

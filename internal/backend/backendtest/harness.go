@@ -259,7 +259,7 @@ func Cases() []Case {
 	var all []Case
 	for _, chapter := range [][]Case{
 		createCases, changeCases, rollOutCases, reloadCases, removeCases, ownerCases, failureCases, crashCases, jobCases, initCases,
-		endCases, nameCases, policyCases, changesCases, driftCases, podsCases, callCases,
+		endCases, nameCases, networkCases, policyCases, changesCases, driftCases, podsCases, callCases,
 	} {
 		all = append(all, chapter...)
 	}

@@ -249,20 +249,22 @@ func (w *World) Edit(owner manifests.Owner, ref manifests.Ref, change func(manif
 func (w *World) Resolve(namespace, name string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	service, suffix, qualified := strings.Cut(name, ".")
+	short, suffix, qualified := strings.Cut(name, ".")
 	if qualified {
 		namespace, suffix, _ = strings.Cut(suffix, ".")
 		if suffix != "" && suffix != "svc" && suffix != "svc.cluster.local" {
 			return nil
 		}
 	}
-	th := w.holders[key{namespace, manifests.Ref{Kind: "Service", Name: service}}]
+	th := w.holders[key{namespace, manifests.Ref{Kind: "Service", Name: short}}]
 	if th == nil {
 		return nil
 	}
 	var addresses []string
+	service := th.object.(*corev1.Service)
 	for _, p := range w.tenants[th.owner.String()].pods {
-		if p.ready && !p.terminating && selects(th.object.(*corev1.Service), p) {
+		bears := p.ready || service.Spec.PublishNotReadyAddresses
+		if bears && !p.terminating && selects(service, p) {
 			addresses = append(addresses, slices.Sorted(maps.Values(p.addresses))...)
 		}
 	}

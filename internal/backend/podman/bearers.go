@@ -14,9 +14,8 @@ import (
 // pure. Names lead to the ready pods that nothing is about to be done to.
 func nodeState(w *wanted, s *seen, steps []step) node.State {
 	out := node.State{Owner: w.owner.String(), Namespace: w.owner.Namespace}
-	for _, n := range w.networks {
-		if i := slices.IndexFunc(s.networks, func(there networkInfo) bool { return there.name == n.name }); i >= 0 {
-			there := s.networks[i]
+	for _, n := range w.joinable() {
+		if there, ok := s.network(n.name); ok {
 			out.Networks = append(out.Networks, node.Network{
 				Name: n.name, Subnet: there.subnet, Gateway: gatewayOf(there.subnet), Bridge: there.bridge, Internal: there.internal,
 			})
@@ -76,8 +75,11 @@ func (b *bearers) pod(pod *podInfo) node.Pod {
 	for name, e := range b.net[pod.id].byNet {
 		p.Addresses[name] = e.addr
 	}
-	if b.serves(pod) {
+	switch {
+	case b.serves(pod):
 		p.Services = b.servicesOf(pod.labels)
+	case !b.ends[pod.name]:
+		p.Services = b.unreadyServicesOf(pod.labels)
 	}
 	return p
 }

@@ -70,7 +70,7 @@ var serviceFields = kindFields(fields{"spec": object(fields{
 		"nodePort": never("a Service is a name and opens nothing on the host: that is what hostPort does"),
 	}},
 	"sessionAffinity":          only("clients choose among the addresses of a name themselves", "None"),
-	"publishNotReadyAddresses": only("only ready pods bear a name", false),
+	"publishNotReadyAddresses": had(),
 	"internalTrafficPolicy":    had(), // there is one node
 	"trafficDistribution":      had(),
 	"ipFamilies":               only("the networks are of IPv4", "IPv4"),

@@ -297,7 +297,7 @@ func TestObjectFields(t *testing.T) {
 		`{kind: Service, apiVersion: v1, spec: {type: LoadBalancer, selector: {a: b}, ports: [{name: http, port: 80, targetPort: 8080}]}}`: {
 			"spec.ports[http] the name leads to the pods themselves: targetPort must be", "spec.type a Service is a name"},
 		`{kind: Service, apiVersion: v1, spec: {selector: {a: b}, sessionAffinity: ClientIP, publishNotReadyAddresses: true, externalIPs: [1.2.3.4]}}`: {
-			"spec.externalIPs Podman does not do this", "spec.publishNotReadyAddresses only ready pods bear a name", "spec.sessionAffinity clients choose"},
+			"spec.externalIPs Podman does not do this", "spec.sessionAffinity clients choose"},
 		`{kind: Service, apiVersion: v1, spec: {type: ExternalName, externalName: a.example.com}}`: {
 			"spec.externalName a Service leads to pods only", "spec.type a Service is a name", "spec.selector a name leads to the pods that it selects"},
 		`{kind: PersistentVolumeClaim, apiVersion: v1, spec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 1Gi}}}}`: {

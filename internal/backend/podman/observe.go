@@ -47,6 +47,9 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	if s.networks, err = b.engine.networks(ctx, owner); err != nil {
 		return s, err
 	}
+	if s.borrowed, err = b.borrowed(ctx, want); err != nil {
+		return s, err
+	}
 	for _, c := range want.claims {
 		if c.adopted {
 			if _, s.adopted[c.volume], err = b.engine.volumeNamed(ctx, c.volume); err != nil {
@@ -65,6 +68,24 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	b.remember(want.owner, &s)
 	b.examine(ctx, want, &s)
 	return s, nil
+}
+
+// borrowed finds the networks of other owners that want's pods join.
+func (b *Backend) borrowed(ctx context.Context, want *wanted) ([]networkInfo, error) {
+	var found []networkInfo
+	asked := map[string]bool{}
+	for _, n := range want.borrowed {
+		if asked[n.lender] {
+			continue
+		}
+		asked[n.lender] = true
+		of, err := b.engine.networks(ctx, n.lender)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, of...)
+	}
+	return found, nil
 }
 
 // readiness asks the prober about every pod.

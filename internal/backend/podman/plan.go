@@ -13,6 +13,8 @@ type seen struct {
 	pods     []podInfo
 	volumes  []volumeInfo
 	networks []networkInfo
+	// borrowed are the networks of other owners that are there of those that the set's pods join.
+	borrowed []networkInfo
 	// adopted says of each volume to adopt whether it is there.
 	adopted map[string]bool
 	// images has the ID of each image that was looked for; empty if it is not there.
@@ -258,7 +260,20 @@ func (p *planner) pod(name string) (podInfo, bool) {
 }
 
 func (p *planner) hasNetwork(name string) bool {
-	return slices.ContainsFunc(p.seen.networks, func(n networkInfo) bool { return n.name == name })
+	_, ok := p.network(name)
+	return ok
+}
+
+// network of this name that pods can join.
+func (s *seen) network(name string) (networkInfo, bool) {
+	for _, list := range [][]networkInfo{s.networks, s.borrowed} {
+		for _, n := range list {
+			if n.name == name {
+				return n, true
+			}
+		}
+	}
+	return networkInfo{}, false
 }
 
 func (p *planner) hasVolume(name string) bool {

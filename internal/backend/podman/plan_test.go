@@ -74,6 +74,8 @@ func (w wanted) with(change func(*wantedWorkload)) wanted { change(&w.workloads[
 func TestPlan(t *testing.T) {
 	removal := func(w wanted) wanted { w.remove, w.workloads, w.networks = true, nil, nil; return w }
 	recreate := func(w *wantedWorkload) { w.rollout = rollout{recreate: true} }
+	borrowing := func(w wanted) wanted { w.borrowed, w.networks = w.networks, nil; return w }
+	lent := func(s *seen) { s.borrowed, s.networks = s.networks, nil }
 	cases := []struct {
 		name string
 		want wanted
@@ -96,6 +98,11 @@ func TestPlan(t *testing.T) {
 				named := w.named
 				w.named = func(name string) wantedPod { p := named(name); p.services = []string{"web"}; return p }
 			}), seen: func(s *seen) { s.taken = map[string]string{"web": "other"} }},
+
+		{name: "no pod is played before a borrowed network is there, which is not made for it", want: borrowing(wantedWeb(1, "a")),
+			seen: func(s *seen) { s.networks = nil }},
+		{name: "a pod is played on a borrowed network", want: borrowing(wantedWeb(1, "a")), seen: lent, then: []string{"play pod ns-web-0"}},
+		{name: "a borrowed network is left alone", want: borrowing(wantedWeb(0, "a")), seen: lent},
 
 		{name: "a changed pod gets a successor first", want: wantedWeb(1, "b"), from: 1, hash: "a", then: []string{"play pod ns-web-1"}},
 		{name: "the old pod stays until the new one is ready", want: wantedWeb(1, "b"), from: 1, hash: "a",

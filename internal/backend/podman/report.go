@@ -91,11 +91,10 @@ func (j *judgement) network(n wantedNetwork) backend.State {
 	if err := j.failures[n.name].err; err != nil {
 		state.Phase, state.Reason, state.Message = backend.Failed, classify(err), err.Error()
 	}
-	i := slices.IndexFunc(j.seen.networks, func(s networkInfo) bool { return s.name == n.name })
-	if i < 0 {
+	there, ok := j.seen.network(n.name)
+	if !ok {
 		return state
 	}
-	there := j.seen.networks[i]
 	if there.subnet != n.subnet || there.internal != n.internal {
 		return backend.State{Ref: n.ref, Phase: backend.Failed, Reason: backend.ReasonImmutable,
 			Message: fmt.Sprintf("network %s is there with subnet %s, internal %t; wanted are %s, %t: a network can't be changed, only made anew under another name", n.name, there.subnet, there.internal, n.subnet, n.internal)}
@@ -192,7 +191,7 @@ func (j *judgement) count(w *wantedWorkload, m member, state *backend.State) {
 // addresses of a pod by the networks' names in the specification: its fixed one where it has one.
 func (j *judgement) addresses(pod podInfo) map[string]string {
 	out := map[string]string{}
-	for _, n := range j.wanted.networks {
+	for _, n := range j.joinable() {
 		if e, on := j.net[pod.id].byNet[n.name]; on {
 			out[n.short] = e.addr.String()
 		}
@@ -310,7 +309,19 @@ func (j *judgement) absent(w *wantedWorkload) (backend.Phase, string, string) {
 			return backend.Pending, p.reason, p.message
 		}
 	}
+	for _, n := range j.borrowedFor(&w.pod) {
+		if !p.hasNetwork(n.name) {
+			return backend.Pending, backend.ReasonCreating, fmt.Sprintf("network %s of %s is not there yet", n.short, n.lender)
+		}
+	}
 	return backend.Pending, backend.ReasonCreating, "the pod is being created"
+}
+
+// borrowedFor are the networks of other owners that a pod joins.
+func (w *wanted) borrowedFor(pod *wantedPod) []wantedNetwork {
+	return slices.DeleteFunc(slices.Clone(w.borrowed), func(n wantedNetwork) bool {
+		return !slices.ContainsFunc(pod.attachments, func(a attachment) bool { return a.network == n.name })
+	})
 }
 
 // classify finds the reason in what Podman said; it has words only.

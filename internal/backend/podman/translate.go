@@ -21,10 +21,12 @@ import (
 
 // wanted is a set in Podman's terms: what should be there, and what of the manifests has no meaning here.
 type wanted struct {
-	owner     manifests.Owner
-	policies  *policies
-	remove    bool
-	networks  []wantedNetwork
+	owner    manifests.Owner
+	policies *policies
+	remove   bool
+	networks []wantedNetwork
+	// borrowed networks belong to another owner: pods join them when they are there.
+	borrowed  []wantedNetwork
 	claims    []wantedClaim
 	workloads []wantedWorkload
 	services  []wantedService
@@ -39,6 +41,8 @@ type wantedNetwork struct {
 	selector labels.Selector
 	// short is the network's name in the specification.
 	short string
+	// lender is whose a borrowed network is.
+	lender string
 }
 
 type wantedClaim struct {
@@ -53,6 +57,8 @@ type wantedClaim struct {
 type wantedService struct {
 	ref      manifests.Ref
 	selector labels.Selector
+	// unready pods bear the name too.
+	unready bool
 }
 
 type wantedWorkload struct {
@@ -152,8 +158,15 @@ func translate(set manifests.Set) (wanted, error) {
 	if set.Remove {
 		return t.out, nil
 	}
+	policed := slices.Clone(set.Objects)
+	for _, n := range set.Networks {
+		if err := t.borrow(n); err != nil {
+			return wanted{}, err
+		}
+		policed = append(policed, n)
+	}
 	var err error
-	if t.out.policies, err = newPolicies(set.Objects); err != nil {
+	if t.out.policies, err = newPolicies(policed); err != nil {
 		return wanted{}, err
 	}
 	for _, o := range set.Objects {
@@ -173,7 +186,7 @@ func (t *translator) collect(o manifests.Object) error {
 		t.secrets[o.Name] = o
 		t.out.passive = append(t.out.passive, ref)
 	case *corev1.Service:
-		t.out.services = append(t.out.services, wantedService{ref: ref, selector: serviceSelector(o)})
+		t.out.services = append(t.out.services, wantedService{ref: ref, selector: serviceSelector(o), unready: o.Spec.PublishNotReadyAddresses})
 	case *corev1.ServiceAccount, *rbacv1.Role, *rbacv1.RoleBinding:
 		// They speak to a cluster's API server, which Podman's pods have no use for.
 		t.out.passive = append(t.out.passive, ref)
@@ -205,25 +218,52 @@ func (t *translator) claim(ref manifests.Ref, o *corev1.PersistentVolumeClaim) {
 
 // network takes a policy with a subnet for a network, too; as a policy it is enforced like any other.
 func (t *translator) network(ref manifests.Ref, o *networkingv1.NetworkPolicy) error {
-	text, ok := o.Annotations[manifests.AnnotationSubnet]
-	if !ok {
+	if _, ok := o.Annotations[manifests.AnnotationSubnet]; !ok {
 		t.out.passive = append(t.out.passive, ref)
 		return nil
 	}
-	subnet, err := netip.ParsePrefix(text)
+	n, err := t.networkOf(ref, o)
 	if err != nil {
-		return fmt.Errorf("%s: annotation %s: %w", ref, manifests.AnnotationSubnet, err)
+		return err
 	}
-	selector, err := metav1.LabelSelectorAsSelector(&o.Spec.PodSelector)
-	if err != nil {
-		return fmt.Errorf("%s: spec.podSelector: %w", ref, err)
-	}
-	n := wantedNetwork{ref: ref, selector: selector, short: shortNetworkName(o)}
-	n.networkInfo = networkInfo{name: networkName(t.set.Owner.Namespace, o.Name), subnet: subnet, internal: o.Annotations[manifests.AnnotationInternal] == "true", labels: ownerLabels(t.set.Owner)}
+	n.labels = ownerLabels(t.set.Owner)
 	n.labels[labelNetwork] = o.Name
 	t.out.networks = append(t.out.networks, n)
 	return nil
 }
+
+// borrow takes a policy of another owner for the network that it is there.
+func (t *translator) borrow(o *networkingv1.NetworkPolicy) error {
+	ref := manifests.RefOf(o)
+	n, err := t.networkOf(ref, o)
+	if err != nil {
+		return fmt.Errorf("borrowed %w", err)
+	}
+	n.lender = o.Labels[manifests.LabelOwner]
+	if n.lender == "" || n.lender == t.set.Owner.String() {
+		return fmt.Errorf("borrowed %s: label %s is %q: it must name another owner", ref, manifests.LabelOwner, n.lender)
+	}
+	t.out.borrowed = append(t.out.borrowed, n)
+	return nil
+}
+
+// networkOf reads the annotations that make a policy a network.
+func (t *translator) networkOf(ref manifests.Ref, o *networkingv1.NetworkPolicy) (wantedNetwork, error) {
+	subnet, err := netip.ParsePrefix(o.Annotations[manifests.AnnotationSubnet])
+	if err != nil {
+		return wantedNetwork{}, fmt.Errorf("%s: annotation %s: %w", ref, manifests.AnnotationSubnet, err)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&o.Spec.PodSelector)
+	if err != nil {
+		return wantedNetwork{}, fmt.Errorf("%s: spec.podSelector: %w", ref, err)
+	}
+	n := wantedNetwork{ref: ref, selector: selector, short: shortNetworkName(o)}
+	n.networkInfo = networkInfo{name: networkName(t.set.Owner.Namespace, o.Name), subnet: subnet, internal: o.Annotations[manifests.AnnotationInternal] == "true"}
+	return n, nil
+}
+
+// joinable are the networks that pods may join, its own and the borrowed ones.
+func (w *wanted) joinable() []wantedNetwork { return slices.Concat(w.networks, w.borrowed) }
 
 func shortNetworkName(o *networkingv1.NetworkPolicy) string {
 	for key := range o.Spec.PodSelector.MatchLabels {
@@ -281,7 +321,7 @@ func serviceSelector(s *corev1.Service) labels.Selector {
 func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) error {
 	podLabels := labels.Set(p.labels)
 	p.services = t.out.servicesOf(p.labels)
-	for _, n := range t.out.networks {
+	for _, n := range t.out.joinable() {
 		if !n.selector.Matches(podLabels) {
 			continue
 		}
@@ -300,9 +340,18 @@ func (t *translator) attach(p *wantedPod, template *corev1.PodTemplateSpec) erro
 
 // servicesOf names the Services that select pods with these labels.
 func (w *wanted) servicesOf(podLabels map[string]string) []string {
+	return w.servicesWhere(podLabels, func(wantedService) bool { return true })
+}
+
+// unreadyServicesOf names those of them whose names lead to pods that are not ready, too.
+func (w *wanted) unreadyServicesOf(podLabels map[string]string) []string {
+	return w.servicesWhere(podLabels, func(s wantedService) bool { return s.unready })
+}
+
+func (w *wanted) servicesWhere(podLabels map[string]string, counts func(wantedService) bool) []string {
 	var names []string
 	for _, s := range w.services {
-		if s.selector.Matches(labels.Set(podLabels)) {
+		if counts(s) && s.selector.Matches(labels.Set(podLabels)) {
 			names = append(names, s.ref.Name)
 		}
 	}

@@ -153,7 +153,7 @@ func (t *translator) resolveNames(p *wantedPod, spec *corev1.PodSpec) {
 func (t *translator) nameServer(p *wantedPod) string {
 	found := ""
 	for _, a := range p.attachments {
-		for _, n := range t.out.networks {
+		for _, n := range t.out.joinable() {
 			if n.name == a.network && (found == "" || !n.internal) {
 				found = gatewayOf(n.subnet).String()
 				if !n.internal {
