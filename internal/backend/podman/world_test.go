@@ -67,7 +67,7 @@ func (w *world) Pods(ctx context.Context, owner manifests.Owner) ([]backendtest.
 				pod.IDs = append(pod.IDs, w.start(ctx, c.ID))
 			}
 		}
-		pod.Addresses, pod.Fixed = w.addresses(ctx, owner, p.InfraID)
+		pod.Addresses, pod.Fixed = w.addresses(ctx, p.InfraID)
 		pod.Ready = answers(ctx, pod.Addresses)
 		out = append(out, pod)
 	}
@@ -96,7 +96,7 @@ type apiInfra struct {
 }
 
 // addresses of a pod by network: those that Podman gave it, and those that it bears beside them.
-func (w *world) addresses(ctx context.Context, owner manifests.Owner, infra string) (own, fixed map[string]string) {
+func (w *world) addresses(ctx context.Context, infra string) (own, fixed map[string]string) {
 	var data apiInfra
 	own, fixed = map[string]string{}, map[string]string{}
 	if w.api.get(ctx, "/containers/"+infra+"/json", nil, &data) != nil {
@@ -104,7 +104,7 @@ func (w *world) addresses(ctx context.Context, owner manifests.Owner, infra stri
 	}
 	for name, n := range data.NetworkSettings.Networks {
 		if n.IPAddress != "" {
-			own[strings.TrimPrefix(name, owner.Namespace+"-"+owner.Name+"-")] = n.IPAddress
+			own[name[strings.LastIndexByte(name, '-')+1:]] = n.IPAddress // NAMESPACE-STACK-NETWORK, of another stack as well
 		}
 	}
 	out, err := inNetwork(ctx, data.State.Pid, "ip", "-j", "-4", "address")
