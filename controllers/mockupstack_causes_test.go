@@ -163,7 +163,7 @@ func TestTransitions(t *testing.T) {
 		"undone":              {at("False", "RolloutFailed"), at("True", "Ready"), []transition{{corev1.EventTypeNormal, "Ready", "m"}}},
 		"still failing":       {at("False", "RolloutFailed"), at("False", "RolloutFailed"), nil},
 	} {
-		got := transitions(c.before, c.after)
+		got := transitions(c.before.Conditions, c.after.Conditions)
 		if len(got) != len(c.want) || len(got) > 0 && got[0] != c.want[0] {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}

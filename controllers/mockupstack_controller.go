@@ -3,7 +3,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -45,9 +44,9 @@ const finalizer = "mockup.dev/stack"
 // StackReconciler brings MockupStacks to life.
 type StackReconciler struct {
 	client client.Client
-	// live reads what is not worth a cache: Secrets and ConfigMaps.
-	live   client.Reader
-	events events.EventRecorder
+	// references are what is not worth a cache: Secrets and ConfigMaps.
+	references references
+	events     events.EventRecorder
 	Options
 }
 
@@ -138,27 +137,10 @@ func (r *StackReconciler) writeStatus(ctx context.Context, stack *v1alpha1.Mocku
 		}
 		return fmt.Errorf("writing the status of %s: %w", keyOf(stack), err)
 	}
-	for _, e := range transitions(before.Status, status) {
+	for _, e := range transitions(before.Status.Conditions, status.Conditions) {
 		r.events.Eventf(stack, nil, e.kind, e.reason, "Reconcile", "%s", e.message)
 	}
 	return nil
-}
-
-// backendError is a backend that could not be asked or told.
-type backendError struct{ error }
-
-func (e *backendError) Unwrap() error { return e.error }
-
-// retryable keeps errors that only a change of the specification or of what it refers to can mend out of the back-off:
-// that change re-enters by itself.
-func retryable(err error) error {
-	var invalid *manifests.InvalidError
-	var missing *manifests.MissingError
-	var taken *nameTakenError
-	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) {
-		return reconcile.TerminalError(err)
-	}
-	return err
 }
 
 func (r *StackReconciler) setup(mgr ctrl.Manager) error {

@@ -9,14 +9,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -29,40 +25,16 @@ import (
 
 // gather reads what rendering the stack depends on, and makes the Secrets that are the operator's to make.
 func (r *StackReconciler) gather(ctx context.Context, stack *v1alpha1.MockupStack) (manifests.StackFacts, error) {
-	facts := manifests.StackFacts{Images: r.Images, Secrets: map[string]*corev1.Secret{}, ConfigMaps: map[string]*corev1.ConfigMap{}}
+	facts := manifests.StackFacts{Images: r.Images}
 	if err := r.checkNames(ctx, stack); err != nil {
 		return facts, err
 	}
 	if err := r.ensureCertificate(ctx, stack); err != nil {
 		return facts, err
 	}
-	for _, ref := range manifests.StackReferences(stack) {
-		key := types.NamespacedName{Namespace: stack.Namespace, Name: ref.Name}
-		var err error
-		switch ref.Kind {
-		case "Secret":
-			found := &corev1.Secret{}
-			if err = r.live.Get(ctx, key, found); err == nil {
-				facts.Secrets[ref.Name] = found
-			}
-		case "ConfigMap":
-			found := &corev1.ConfigMap{}
-			if err = r.live.Get(ctx, key, found); err == nil {
-				facts.ConfigMaps[ref.Name] = found
-			}
-		}
-		if client.IgnoreNotFound(err) != nil {
-			return facts, fmt.Errorf("reading %s: %w", ref, err)
-		}
-	}
-	return facts, nil
-}
-
-// nameTakenError says that an older stack of the namespace has a service of the same name.
-type nameTakenError struct{ field, name, holder string }
-
-func (e *nameTakenError) Error() string {
-	return fmt.Sprintf("%s: the name %q is taken in this namespace by MockupStack %s: a Service name leads to one stack only", e.field, e.name, e.holder)
+	var err error
+	facts.Secrets, facts.ConfigMaps, err = r.references.read(ctx, stack.Namespace, manifests.StackReferences(stack))
+	return facts, err
 }
 
 // checkNames fails when an older stack of the namespace holds a Service name that this one asks for.
@@ -101,11 +73,11 @@ func (r *StackReconciler) ensureCertificate(ctx context.Context, stack *v1alpha1
 	if stack.Spec.Gateway == nil || stack.Spec.Gateway.TLS.SelfSigned == nil {
 		return nil
 	}
-	authority, err := r.secret(ctx, stack.Namespace, manifests.GatewayCAName(stack.Name))
+	authority, err := r.references.secret(ctx, stack.Namespace, manifests.GatewayCAName(stack.Name))
 	if err != nil {
 		return err
 	}
-	server, err := r.secret(ctx, stack.Namespace, manifests.GatewayTLSName(stack.Name))
+	server, err := r.references.secret(ctx, stack.Namespace, manifests.GatewayTLSName(stack.Name))
 	if err != nil {
 		return err
 	}
@@ -119,39 +91,11 @@ func (r *StackReconciler) ensureCertificate(ctx context.Context, stack *v1alpha1
 		return err
 	}
 	for _, want := range []*corev1.Secret{ca, tls} {
-		if err := r.keepSecret(ctx, stack, want); err != nil {
+		if err := r.references.keep(ctx, stack, want); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// keepSecret creates or updates a Secret that belongs to the stack.
-func (r *StackReconciler) keepSecret(ctx context.Context, stack *v1alpha1.MockupStack, want *corev1.Secret) error {
-	if err := controllerutil.SetControllerReference(stack, want, r.client.Scheme()); err != nil {
-		return fmt.Errorf("owning Secret %s: %w", want.Name, err)
-	}
-	err := r.client.Create(ctx, want)
-	if apierrors.IsAlreadyExists(err) {
-		err = r.client.Update(ctx, want)
-	}
-	if err != nil {
-		return fmt.Errorf("writing Secret %s: %w", want.Name, err)
-	}
-	return nil
-}
-
-// secret is nil when there is none of this name.
-func (r *StackReconciler) secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	found := &corev1.Secret{}
-	err := r.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, found)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
-	}
-	return found, nil
 }
 
 // untilRenewal is the time until the gateway's certificate is to be renewed; zero when there is nothing to renew.
@@ -159,7 +103,7 @@ func (r *StackReconciler) untilRenewal(ctx context.Context, stack *v1alpha1.Mock
 	if stack.Spec.Gateway == nil || stack.Spec.Gateway.TLS.SelfSigned == nil {
 		return 0
 	}
-	s, err := r.secret(ctx, stack.Namespace, manifests.GatewayTLSName(stack.Name))
+	s, err := r.references.secret(ctx, stack.Namespace, manifests.GatewayTLSName(stack.Name))
 	if err != nil || s == nil {
 		return time.Minute
 	}
@@ -225,11 +169,3 @@ func restarts(o client.Object) map[string]string {
 	}
 	return out
 }
-
-// metadataOf is the type whose metadata alone is cached: contents are read when they are needed.
-func metadataOf(kind string) *metav1.PartialObjectMetadata {
-	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: kind}}
-}
-
-// concurrency lets stacks be reconciled side by side, so that a slow one delays no other.
-func concurrency() controller.Options { return controller.Options{MaxConcurrentReconciles: 4} }

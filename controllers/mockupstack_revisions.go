@@ -68,7 +68,7 @@ func (r *StackReconciler) keepRevision(ctx context.Context, stack *v1alpha1.Mock
 		return stack.Status.Revision, nil
 	}
 	var found corev1.ConfigMapList
-	if err := r.live.List(ctx, &found, client.InNamespace(stack.Namespace), client.MatchingLabels(manifests.RevisionLabels(stack.Name))); err != nil {
+	if err := r.references.live.List(ctx, &found, client.InNamespace(stack.Namespace), client.MatchingLabels(manifests.RevisionLabels(stack.Name))); err != nil {
 		return 0, fmt.Errorf("listing the revisions of %s: %w", keyOf(stack), err)
 	}
 	plan := planRevisions(manifests.ParseRevisions(stack, found.Items), &stack.Spec, revisionHistoryLimit(stack))

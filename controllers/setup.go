@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -33,7 +35,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		o.Clock = time.Now
 	}
 	r := &StackReconciler{
-		client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder(controllerName), Options: o,
+		client: mgr.GetClient(), references: references{mgr.GetClient(), mgr.GetAPIReader()},
+		events: mgr.GetEventRecorder(controllerName), Options: o,
 	}
 	if err := r.setup(mgr); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
@@ -57,3 +60,11 @@ func backendChanges(b backend.Backend, kind string) source.Source {
 
 // keyOf an object, for messages.
 func keyOf(o client.Object) string { return o.GetNamespace() + "/" + o.GetName() }
+
+// metadataOf is the type whose metadata alone is cached: contents are read when they are needed.
+func metadataOf(kind string) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: kind}}
+}
+
+// concurrency lets resources of a kind be reconciled side by side, so that a slow one delays no other.
+func concurrency() controller.Options { return controller.Options{MaxConcurrentReconciles: 4} }

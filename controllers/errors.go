@@ -1,0 +1,34 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"mockup.dev/mockup/manifests"
+)
+
+// backendError is a backend that could not be asked or told.
+type backendError struct{ error }
+
+func (e *backendError) Unwrap() error { return e.error }
+
+// retryable keeps errors that only a change of the specification or of what it refers to can mend out of the back-off:
+// that change re-enters by itself.
+func retryable(err error) error {
+	var invalid *manifests.InvalidError
+	var missing *manifests.MissingError
+	var taken *nameTakenError
+	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) {
+		return reconcile.TerminalError(err)
+	}
+	return err
+}
+
+// nameTakenError says that another owner of the namespace holds a name.
+type nameTakenError struct{ field, name, holder string }
+
+func (e *nameTakenError) Error() string {
+	return fmt.Sprintf("%s: the name %q is taken in this namespace by MockupStack %s: a Service name leads to one stack only", e.field, e.name, e.holder)
+}
