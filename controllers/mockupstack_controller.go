@@ -3,15 +3,11 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -20,11 +16,11 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// controllerName is the reporter of events.
-const controllerName = "mockupstack"
-
-// finalizer keeps a stack until nothing of it is left but retained volumes.
-const finalizer = "mockup.dev/stack"
+// Names of the controller, who reports events, and of the finalizer.
+const (
+	stackController = "mockupstack"
+	stackFinalizer  = "mockup.dev/stack"
+)
 
 // +kubebuilder:rbac:groups=mockup.dev,resources=mockupstacks,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=mockup.dev,resources=mockupstacks/status,verbs=get;update;patch
@@ -42,13 +38,7 @@ const finalizer = "mockup.dev/stack"
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
 
 // StackReconciler brings MockupStacks to life.
-type StackReconciler struct {
-	client client.Client
-	// references are what is not worth a cache: Secrets and ConfigMaps.
-	references references
-	events     events.EventRecorder
-	Options
-}
+type StackReconciler struct{ base }
 
 // Reconcile is one pass: gather, render, apply, keep the specification, judge, write the status once.
 func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
@@ -59,10 +49,8 @@ func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 	if !stack.DeletionTimestamp.IsZero() {
 		return r.remove(ctx, stack)
 	}
-	if controllerutil.AddFinalizer(stack, finalizer) {
-		if err := r.client.Update(ctx, stack); err != nil {
-			return reconcile.Result{}, fmt.Errorf("adding the finalizer: %w", err)
-		}
+	if err := r.hold(ctx, stack); err != nil {
+		return reconcile.Result{}, err
 	}
 	seen, applyErr := r.apply(ctx, stack)
 	revision, keepErr := r.keepRevision(ctx, stack, applyErr)
@@ -102,20 +90,8 @@ type observed struct {
 
 // remove takes everything of the stack away but retained volumes, and lets it go when nothing else is left.
 func (r *StackReconciler) remove(ctx context.Context, stack *v1alpha1.MockupStack) (reconcile.Result, error) {
-	if !controllerutil.ContainsFinalizer(stack, finalizer) {
-		return reconcile.Result{}, nil
-	}
-	set := manifests.StackRemoval(stack)
-	seen, err := r.Backend.Apply(ctx, set)
-	if err != nil {
-		err = &backendError{err}
-	}
-	live := leftover(seen)
-	if err == nil && len(live) == 0 {
-		controllerutil.RemoveFinalizer(stack, finalizer)
-		if err := client.IgnoreNotFound(r.client.Update(ctx, stack)); err != nil {
-			return reconcile.Result{}, fmt.Errorf("removing the finalizer: %w", err)
-		}
+	live, released, err := r.release(ctx, stack, manifests.StackRemoval(stack))
+	if released {
 		return reconcile.Result{}, nil
 	}
 	if err := r.writeStatus(ctx, stack, removalStatus(stack, live, err, r.Clock())); err != nil {
@@ -124,28 +100,19 @@ func (r *StackReconciler) remove(ctx context.Context, stack *v1alpha1.MockupStac
 	return reconcile.Result{}, err
 }
 
-// writeStatus patches the status if it differs, and then tells of transitions.
+// writeStatus patches the status if it differs.
 func (r *StackReconciler) writeStatus(ctx context.Context, stack *v1alpha1.MockupStack, status v1alpha1.MockupStackStatus) error {
 	if equality.Semantic.DeepEqual(stack.Status, status) {
 		return nil
 	}
 	before := stack.DeepCopy()
 	stack.Status = status
-	if err := r.client.Status().Patch(ctx, stack, client.MergeFrom(before)); err != nil {
-		if apierrors.IsNotFound(err) { // it went meanwhile
-			return nil
-		}
-		return fmt.Errorf("writing the status of %s: %w", keyOf(stack), err)
-	}
-	for _, e := range transitions(before.Status.Conditions, status.Conditions) {
-		r.events.Eventf(stack, nil, e.kind, e.reason, "Reconcile", "%s", e.message)
-	}
-	return nil
+	return r.write(ctx, stack, before, before.Status.Conditions, status.Conditions)
 }
 
 func (r *StackReconciler) setup(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
-		Named(controllerName).
+		Named(stackController).
 		For(&v1alpha1.MockupStack{}, forChangedSpec()).
 		Watches(&v1alpha1.MockupStack{}, r.siblings(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(backendChanges(r.Backend, "MockupStack")).

@@ -34,10 +34,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	r := &StackReconciler{
-		client: mgr.GetClient(), references: references{mgr.GetClient(), mgr.GetAPIReader()},
-		events: mgr.GetEventRecorder(controllerName), Options: o,
-	}
+	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o)}
 	if err := r.setup(mgr); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
 	}
