@@ -3,6 +3,7 @@ package podman
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,9 +107,43 @@ func answers(ctx context.Context, ports []string) bool {
 		if err != nil {
 			return false
 		}
+		ok := accepted(ctx, conn)
 		_ = conn.Close()
+		if !ok {
+			return false
+		}
 	}
 	return true
+}
+
+// accepted tells whether somebody took the connection. Podman holds every host port by a socket that listens and takes
+// nothing (libpod/oci_util.go, bindPorts): where the kernel leads the port nowhere, that one is reached, and connections
+// wait in its queue for ever. One that leads to a pod, or to a rootless Podman's program, does not end there.
+func accepted(ctx context.Context, conn net.Conn) bool {
+	local, remote := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
+	for end := time.Now().Add(doorTimeout); ; {
+		waits, err := waitsInQueue(remote, local)
+		if err != nil || !waits { // what can't be known is no reason to do anything
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return true
+		case <-time.After(doorTimeout / 10):
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+func addressOf(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	p := tcp.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
 func (d *doors) note(pod string, shut bool) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ type agent struct {
 	resolver  *resolver
 	sockets   *sockets
 	bridges   *bridges
+	walls     walls
 	own       netNS
 	announcer *announcer
 
@@ -113,7 +115,25 @@ func (a *agent) serveNames() error {
 	next := newRecords(a.owners)
 	a.resolver.records.Store(next)
 	a.touch()
-	return errors.Join(a.bridges.serve(a.owners), a.sockets.serve(next.gateways()))
+	return errors.Join(a.bridges.serve(a.owners), a.walls.serve(a.owners), a.sockets.serve(next.gateways()))
+}
+
+// guard puts the walls up again that somebody tore down, until ctx ends.
+func (a *agent) guard(ctx context.Context) {
+	look := time.NewTicker(wallLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		a.mu.Lock()
+		if err := a.walls.serve(a.owners); err != nil && !a.ending {
+			a.log.Error("walls that are gone", "error", err.Error())
+		}
+		a.mu.Unlock()
+	}
 }
 
 // isGateway tells whether names are served at an address.

@@ -77,9 +77,7 @@ func established() match {
 }
 
 func (d direction) loopback() match {
-	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, "lo")
-	return match{&expr.Meta{Key: d.device, Register: 1}, equal(name)}
+	return device(d.device, expr.CmpOpEq, "lo")
 }
 
 // neighbourDiscovery is to IPv6 what ARP is to IPv4: without it nobody is a neighbour.

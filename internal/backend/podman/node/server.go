@@ -24,6 +24,8 @@ const (
 	headerTimeout = 3 * time.Second
 	// maxSocketPath is the longest path of a unix socket in bytes.
 	maxSocketPath = 107
+	// wallLook is how often the agent looks whether the walls between networks stand: one question to the kernel.
+	wallLook = 2 * time.Second
 	// maxState is the size of the largest State that is accepted, in bytes.
 	maxState = 16 << 20
 )
@@ -74,6 +76,7 @@ func run(ctx context.Context, o Options, build string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go a.bridges.watch(ctx)
+	go a.guard(ctx)
 	err = serve(ctx, listener, newHandler(ctx, a, build, stop), func() bool { return a.endIfIdle(o.Idle) }, o.Idle)
 	o.Log.Info("ended", "dir", o.Dir)
 	return err
