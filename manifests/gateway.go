@@ -24,7 +24,7 @@ const (
 // gateway renders nginx in front of the services.
 func (r *renderer) gateway() (component, error) {
 	g, stack := r.stack.Spec.Gateway, r.owner.Name
-	nginx, err := nginxConfig(g, r.stack.Spec.Networks, r.stack.Spec.Services)
+	nginx, err := nginxConfig(g, r.stack.Spec.Networks, r.stack.Spec.Services, r.facts.Tracing)
 	if err != nil {
 		return component{}, err
 	}
@@ -56,7 +56,7 @@ func (r *renderer) gateway() (component, error) {
 			r.configMap(GatewayConfigName(stack), ComponentGateway, config),
 			r.configMap(entrypointName, ComponentGateway, entrypoint),
 		},
-		service: r.clusterService(ComponentGateway, pod.Containers[0].Ports),
+		services: []Object{r.clusterService(ComponentGateway, pod.Containers[0].Ports)},
 		deployment: r.deployment(workload{
 			component: ComponentGateway, replicas: 1, networks: g.Networks, annotations: annotations,
 			rollout: recreation(), // two can't hold the same host port

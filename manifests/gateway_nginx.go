@@ -40,6 +40,8 @@ type nginxValues struct {
 	StrictTransport bool
 	Redirect        *nginxRedirect
 	Servers         []nginxServer
+	// Sampled are the lines that say which traces begun here are sampled; none for all.
+	Sampled []string
 }
 
 // nginxRedirect has the lines of a map from the Host header to the port of the HTTPS address, ":" included.
@@ -62,7 +64,11 @@ type nginxLocation struct {
 	AllowFrom            []string
 }
 
-func nginxConfig(g *v1alpha1.Gateway, networks []v1alpha1.Network, services []v1alpha1.Service) (string, error) {
+func nginxConfig(g *v1alpha1.Gateway, networks []v1alpha1.Network, services []v1alpha1.Service, tracing *Tracing) (string, error) {
+	sampled, err := tracing.sampled()
+	if err != nil {
+		return "", err
+	}
 	values := nginxValues{
 		RunDir: gatewayRunDir, TLSDir: gatewayTLSDir,
 		ShutdownTimeout: gatewayDrain.String(),
@@ -74,6 +80,7 @@ func nginxConfig(g *v1alpha1.Gateway, networks []v1alpha1.Network, services []v1
 		SelfSigned:      g.TLS.SecretName == "",
 		StrictTransport: g.TLS.SecretName != "" && g.HTTPS.HostPort == gatewayHTTPSPort && (g.HTTP == nil || g.HTTP.HostPort == gatewayHTTPPort),
 		Servers:         nginxServers(g.Routes, services),
+		Sampled:         sampled,
 	}
 	for _, n := range networks {
 		values.Subnets = append(values.Subnets, nginxNetwork(n.Subnet))

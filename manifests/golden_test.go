@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,15 +30,32 @@ type testCase struct {
 	name   string
 	golden string
 	stack  *v1alpha1.MockupStack
+	addon  *v1alpha1.ObservabilityAddon // rendered in place of the stack, if there is one
 	facts  StackFacts
 }
 
-// testCases are the pairs in testdata.
+// addonFacts are the facts about the addon of c.
+func (c testCase) addonFacts() ObservabilityFacts {
+	return ObservabilityFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets}
+}
+
+// testCases are the pairs in testdata: stacks.
 func testCases(t testing.TB) []testCase {
 	t.Helper()
-	files, err := filepath.Glob("testdata/*.in.yaml")
-	if err != nil || len(files) < 8 {
-		t.Fatalf("testdata holds %d inputs (%v), at least 8 are expected", len(files), err)
+	return casesIn(t, "testdata", 8)
+}
+
+// addonCases are the pairs in testdata/observability: addons, each with its stack.
+func addonCases(t testing.TB) []testCase {
+	t.Helper()
+	return casesIn(t, "testdata/observability", 3)
+}
+
+func casesIn(t testing.TB, folder string, least int) []testCase {
+	t.Helper()
+	files, err := filepath.Glob(folder + "/*.in.yaml")
+	if err != nil || len(files) < least {
+		t.Fatalf("%s holds %d inputs (%v), at least %d are expected", folder, len(files), err, least)
 	}
 	var cases []testCase
 	for _, f := range files {
@@ -53,7 +71,7 @@ func readCase(t testing.TB, file string) testCase {
 		t.Fatalf("reading the input: %v", err)
 	}
 	c := testCase{name: strings.TrimSuffix(filepath.Base(file), ".in.yaml")}
-	c.golden = filepath.Join("testdata", c.name+".golden.yaml")
+	c.golden = strings.TrimSuffix(file, ".in.yaml") + ".golden.yaml"
 	c.facts = StackFacts{Images: map[string]string{}, Secrets: map[string]*corev1.Secret{}, ConfigMaps: map[string]*corev1.ConfigMap{}}
 	for _, document := range documents(text) {
 		readDocument(t, file, document, &c)
@@ -69,7 +87,8 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 	var kind metav1.TypeMeta
 	images := struct{ Images map[string]string }{}
 	stack, secret, configMap := &v1alpha1.MockupStack{}, &corev1.Secret{}, &corev1.ConfigMap{}
-	into := map[string]any{"MockupStack": stack, "Secret": secret, "ConfigMap": configMap, "": &images}
+	addon := &v1alpha1.ObservabilityAddon{}
+	into := map[string]any{"MockupStack": stack, "ObservabilityAddon": addon, "Secret": secret, "ConfigMap": configMap, "": &images}
 	if err := yaml.Unmarshal(document, &kind); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
@@ -79,6 +98,8 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 	switch kind.Kind {
 	case "MockupStack":
 		c.stack = stack
+	case "ObservabilityAddon":
+		c.addon = addon
 	case "Secret":
 		secret.Data = map[string][]byte{}
 		for k, v := range secret.StringData {
@@ -102,10 +123,13 @@ func documents(text []byte) [][]byte {
 	return out
 }
 
-// render prints what Stack makes of c; references may be missing.
+// render prints what Stack, or Observability, makes of c; references may be missing.
 func render(t testing.TB, c testCase) (Set, []byte) {
 	t.Helper()
 	set, err := Stack(c.stack, c.facts)
+	if c.addon != nil {
+		set, err = Observability(c.addon, c.addonFacts())
+	}
 	var missing *MissingError
 	o := PrintOptions{}
 	if errors.As(err, &missing) {
@@ -121,7 +145,7 @@ func render(t testing.TB, c testCase) (Set, []byte) {
 }
 
 func TestGolden(t *testing.T) {
-	for _, c := range testCases(t) {
+	for _, c := range slices.Concat(testCases(t), addonCases(t)) {
 		t.Run(c.name, func(t *testing.T) {
 			_, got := render(t, c)
 			if *update {
@@ -153,11 +177,12 @@ func firstDifference(got, want []byte) string {
 // TestGoldenHasNoOrphans fails for a golden file whose input is gone.
 func TestGoldenHasNoOrphans(t *testing.T) {
 	known := map[string]bool{}
-	for _, c := range testCases(t) {
+	for _, c := range slices.Concat(testCases(t), addonCases(t)) {
 		known[c.golden] = true
 	}
 	files, _ := filepath.Glob("testdata/*.golden.yaml")
-	for _, f := range files {
+	more, _ := filepath.Glob("testdata/*/*.golden.yaml")
+	for _, f := range append(files, more...) {
 		if !known[f] {
 			t.Errorf("%s has no input", f)
 		}
@@ -167,8 +192,8 @@ func TestGoldenHasNoOrphans(t *testing.T) {
 // TestRenderingIsDeterministic renders a hundred times from facts whose maps were filled in another order each time, and
 // leaves its input as it was.
 func TestRenderingIsDeterministic(t *testing.T) {
-	for _, c := range testCases(t) {
-		before := c.stack.DeepCopy()
+	for _, c := range slices.Concat(testCases(t), addonCases(t)) {
+		before, addonBefore := c.stack.DeepCopy(), c.addon.DeepCopy()
 		_, want := render(t, c)
 		for i := range 100 {
 			shuffled := c
@@ -177,8 +202,8 @@ func TestRenderingIsDeterministic(t *testing.T) {
 				t.Fatalf("%s: rendering %d differs at:\n%s", c.name, i, firstDifference(got, want))
 			}
 		}
-		if !equalYAML(t, before, c.stack) {
-			t.Errorf("%s: rendering changed the stack", c.name)
+		if !equalYAML(t, before, c.stack) || !equalYAML(t, addonBefore, c.addon) {
+			t.Errorf("%s: rendering changed the stack or the addon", c.name)
 		}
 	}
 }

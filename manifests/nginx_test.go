@@ -111,7 +111,7 @@ func gatewayRig(t *testing.T) (*rig, *backend) {
 	}
 	b.port = int32(server.Listener.Addr().(*net.TCPAddr).Port)
 	services := []v1alpha1.Service{{Name: "web", Port: b.port}}
-	config, err := nginxConfig(g, []v1alpha1.Network{{Name: "net", Subnet: "10.0.0.0/24"}}, services)
+	config, err := nginxConfig(g, []v1alpha1.Network{{Name: "net", Subnet: "10.0.0.0/24"}}, services, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,8 +140,8 @@ func usedBy(set Set) (secrets, configMaps []string) {
 	own, used := map[Ref]bool{}, map[Ref]bool{}
 	for _, o := range set.Objects {
 		own[RefOf(o)] = true
-		if d, ok := o.(*appsv1.Deployment); ok {
-			for _, r := range podReferences(&d.Spec.Template.Spec) {
+		if template := templateOf(o); template != nil {
+			for _, r := range podReferences(&template.Spec) {
 				used[r] = true
 			}
 		}
@@ -157,6 +157,17 @@ func usedBy(set Set) (secrets, configMaps []string) {
 		}
 	}
 	return sortedKeys(secretNames), sortedKeys(configMapNames)
+}
+
+// templateOf a workload is what its pods are made from; nil for anything else.
+func templateOf(o Object) *corev1.PodTemplateSpec {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return &o.Spec.Template
+	case *appsv1.DaemonSet:
+		return &o.Spec.Template
+	}
+	return nil
 }
 
 // podReferences are the Secrets and ConfigMaps that a pod mounts or takes variables from.

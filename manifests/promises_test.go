@@ -56,6 +56,9 @@ func TestPromise2Names(t *testing.T) {
 		want := map[string]bool{}
 		for _, s := range o.stack.Spec.Services {
 			want[s.Name] = true
+			if s.MetricsPort != 0 {
+				want[PodsName(s.Name)] = true
+			}
 		}
 		if o.stack.Spec.Gateway != nil {
 			want[stack+"-gateway"] = true
@@ -82,7 +85,12 @@ func checkService(t *testing.T, o output, s *corev1.Service) {
 			continue
 		}
 		found++
-		if c := mainContainer(d); c.Name != s.Name || len(c.Ports) != len(s.Spec.Ports) {
+		c := mainContainer(d)
+		if s.Spec.ClusterIP == corev1.ClusterIPNone {
+			checkPodsService(t, s, c)
+			continue
+		}
+		if c.Name != s.Name || len(c.Ports) != len(s.Spec.Ports) {
 			t.Errorf("Service %s leads to container %s with ports %v", s.Name, c.Name, c.Ports)
 		}
 		for i, p := range mainContainer(d).Ports {
@@ -96,6 +104,15 @@ func checkService(t *testing.T, o output, s *corev1.Service) {
 	}
 	if found != 1 {
 		t.Errorf("Service %s leads to %d Deployments", s.Name, found)
+	}
+}
+
+// checkPodsService finds that s leads to the metrics of all pods of c's service, ready or not.
+func checkPodsService(t *testing.T, s *corev1.Service, c *corev1.Container) {
+	t.Helper()
+	has := slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == s.Spec.Ports[0].Port })
+	if s.Name != c.Name+"-pods" || len(s.Spec.Ports) != 1 || !has || !s.Spec.PublishNotReadyAddresses {
+		t.Errorf("Service %s leads to container %s: %+v", s.Name, c.Name, s.Spec)
 	}
 }
 

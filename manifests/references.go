@@ -20,6 +20,8 @@ type StackFacts struct {
 	// its uid and its resourceVersion take part in what is rendered.
 	Secrets    map[string]*corev1.Secret
 	ConfigMaps map[string]*corev1.ConfigMap
+	// Tracing is where traces go; nil if nobody takes them.
+	Tracing *Tracing
 }
 
 // Reference is one place of a resource that needs a Secret or ConfigMap of its namespace.

@@ -12,6 +12,7 @@ import (
 // service renders one program of the stack.
 func (r *renderer) service(s *v1alpha1.Service) component {
 	env := r.environment(s)
+	env.vars = append(env.vars, r.tracing(s)...)
 	ports := []corev1.ContainerPort{containerPort("http", s.Port)}
 	if s.MetricsPort != 0 && s.MetricsPort != s.Port {
 		ports = append(ports, containerPort("metrics", s.MetricsPort))
@@ -42,7 +43,11 @@ func (r *renderer) service(s *v1alpha1.Service) component {
 		pod.SecurityContext.FSGroup = ptr[int64](volumeGroup)
 		pod.SecurityContext.FSGroupChangePolicy = ptr(corev1.FSGroupChangeOnRootMismatch)
 	}
-	return component{configs: env.configs, service: r.clusterService(s.Name, ports), deployment: r.deployment(workload{
+	services := []Object{r.clusterService(s.Name, ports)}
+	if s.MetricsPort != 0 {
+		services = append(services, r.podsService(s))
+	}
+	return component{configs: env.configs, services: services, deployment: r.deployment(workload{
 		component: s.Name, replicas: replicas(s), rollout: serviceRollout(s), networks: s.Networks,
 		annotations: env.annotations, grace: grace(s), pod: pod,
 	})}

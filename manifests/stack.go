@@ -63,7 +63,7 @@ type renderer struct {
 // component is the gateway or a service.
 type component struct {
 	configs    []Object
-	service    Object
+	services   []Object
 	deployment Object
 }
 
@@ -72,7 +72,7 @@ func inOrder(parts []component) []Object {
 	var configs, services, deployments []Object
 	for _, p := range parts {
 		configs = append(configs, p.configs...)
-		services = append(services, p.service)
+		services = append(services, p.services...)
 		deployments = append(deployments, p.deployment)
 	}
 	return append(append(configs, services...), deployments...)

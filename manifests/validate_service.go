@@ -25,6 +25,8 @@ func (v *validator) service(field string, s *v1alpha1.Service) {
 	v.port(field+".port", s.Port)
 	if s.MetricsPort != 0 {
 		v.port(field+".metricsPort", s.MetricsPort)
+		v.length(field+".name", s.Name, PodsName(s.Name))
+		v.unique("service name", PodsName(s.Name), field+".name")
 	}
 	if replicas(s) < 0 {
 		v.reject(field+".replicas", fmt.Sprint(replicas(s)), "is negative")

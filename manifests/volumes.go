@@ -34,17 +34,24 @@ func (r *renderer) claim(v *v1alpha1.Volume) *corev1.PersistentVolumeClaim {
 		size = nominalClaimSize()
 	}
 	claim.Labels[LabelReclaim] = string(reclaim)
-	claim.Spec = corev1.PersistentVolumeClaimSpec{
-		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: *size}},
-	}
+	claim.Spec = claimSpec(*size)
 	return claim
 }
 
-// claimVolume is the volume of a pod that is a claim of the stack. It bears the claim's name, which nothing else that
-// the pod mounts can have.
+func claimSpec(size resource.Quantity) corev1.PersistentVolumeClaimSpec {
+	return corev1.PersistentVolumeClaimSpec{
+		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: size}},
+	}
+}
+
+// claimVolume is the volume of a pod that is a claim of the stack.
 func (r *renderer) claimVolume(volume string) corev1.Volume {
-	name := ClaimName(r.owner.Name, volume)
+	return claimVolumeOf(ClaimName(r.owner.Name, volume))
+}
+
+// claimVolumeOf a claim bears the claim's name, which nothing else that the pod mounts can have.
+func claimVolumeOf(name string) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name},
 	}}

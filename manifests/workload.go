@@ -56,17 +56,37 @@ func (r *renderer) deployment(w workload) *appsv1.Deployment {
 // clusterService is the name under which the pods of component are reached. Its ports are those of the container: on
 // Podman the name leads to the pods themselves.
 func (r *renderer) clusterService(component string, ports []corev1.ContainerPort) *corev1.Service {
-	service := &corev1.Service{
+	return &corev1.Service{
 		TypeMeta:   typeMeta("v1", "Service"),
 		ObjectMeta: r.meta(ServiceName(r.owner.Name, component), component),
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Selector: selectorLabels(r.owner, component)},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeClusterIP, Selector: selectorLabels(r.owner, component), Ports: servicePorts(ports),
+		},
 	}
+}
+
+// podsService is the name that leads to every pod of a service, ready or not, for those who read its metrics.
+func (r *renderer) podsService(s *v1alpha1.Service) *corev1.Service {
+	service := r.clusterService(s.Name, []corev1.ContainerPort{containerPort("metrics", s.MetricsPort)})
+	service.Name = PodsName(s.Name)
+	headless(service)
+	return service
+}
+
+func servicePorts(ports []corev1.ContainerPort) []corev1.ServicePort {
+	var out []corev1.ServicePort
 	for _, p := range ports {
-		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
-			Name: p.Name, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort), Protocol: corev1.ProtocolTCP,
+		out = append(out, corev1.ServicePort{
+			Name: p.Name, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort), Protocol: p.Protocol,
 		})
 	}
-	return service
+	return out
+}
+
+// headless makes of a Service a name that leads to every pod, ready or not.
+func headless(s *corev1.Service) {
+	s.Spec.ClusterIP = corev1.ClusterIPNone
+	s.Spec.PublishNotReadyAddresses = true
 }
 
 func containerPort(name string, port int32) corev1.ContainerPort {

@@ -1,0 +1,141 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ObservabilityAddon watches a stack: its metrics, logs and traces, the objectives it is held to, the alerts that follow
+// and the dashboards that show it all. One resource beside the stack; a namespace has one at most.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=addon;addons,categories=mockup
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Components",type=string,JSONPath=`.status.ready`
+// +kubebuilder:printcolumn:name="Targets",type=string,JSONPath=`.status.targets`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$')`,fieldPath=`.metadata`,messageExpression=`'the name "' + self.metadata.name + '" must have at most 32 lower-case letters, digits and "-", begin with a letter and not end with "-"'`
+// +kubebuilder:validation:XValidation:rule=`!self.metadata.name.matches('^[0-9a-f]+$')`,fieldPath=`.metadata`,messageExpression=`'the name "' + self.metadata.name + '" must not consist of the digits 0-9 and a-f alone, which Podman could take for an ID'`
+type ObservabilityAddon struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what should watch.
+	// +required
+	Spec ObservabilityAddonSpec `json:"spec"`
+	// status is what watches, as last observed.
+	// +optional
+	Status ObservabilityAddonStatus `json:"status,omitzero"`
+}
+
+// ObservabilityAddonList is a list of addons.
+//
+// +kubebuilder:object:root=true
+type ObservabilityAddonList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ObservabilityAddon `json:"items"`
+}
+
+// ObservabilityAddonSpec is what should watch. Every part is there unless it is switched off.
+//
+// +kubebuilder:validation:XValidation:rule=`[[self.?metrics.?enabled.orValue(true) ? self.?metrics.?expose.?hostPort.orValue(9090) : 0, self.?metrics.?enabled.orValue(true) && self.?metrics.?gatewayExporter.?enabled.orValue(true) ? self.?metrics.?gatewayExporter.?expose.?hostPort.orValue(9113) : 0, self.?alerting.?enabled.orValue(true) ? self.?alerting.?expose.?hostPort.orValue(9093) : 0, self.?logs.?enabled.orValue(true) ? self.?logs.?expose.?hostPort.orValue(3100) : 0, self.?tracing.?enabled.orValue(true) ? self.?tracing.?expose.?hostPort.orValue(16686) : 0, self.?dashboards.?enabled.orValue(true) ? self.?dashboards.?expose.?hostPort.orValue(3000) : 0].filter(p, p != 0) + (self.?tracing.?enabled.orValue(true) ? self.?tracing.?ingest.orValue([]).map(i, i.hostPort) : [])].all(l, l.distinct().size() == l.size())`,message=`host ports must differ from each other`,messageExpression=`[[self.?metrics.?enabled.orValue(true) ? self.?metrics.?expose.?hostPort.orValue(9090) : 0, self.?metrics.?enabled.orValue(true) && self.?metrics.?gatewayExporter.?enabled.orValue(true) ? self.?metrics.?gatewayExporter.?expose.?hostPort.orValue(9113) : 0, self.?alerting.?enabled.orValue(true) ? self.?alerting.?expose.?hostPort.orValue(9093) : 0, self.?logs.?enabled.orValue(true) ? self.?logs.?expose.?hostPort.orValue(3100) : 0, self.?tracing.?enabled.orValue(true) ? self.?tracing.?expose.?hostPort.orValue(16686) : 0, self.?dashboards.?enabled.orValue(true) ? self.?dashboards.?expose.?hostPort.orValue(3000) : 0].filter(p, p != 0) + (self.?tracing.?enabled.orValue(true) ? self.?tracing.?ingest.orValue([]).map(i, i.hostPort) : [])].map(l, 'host ports must differ from each other; %s is there more than once'.format([l.filter(p, l.filter(q, q == p).size() > 1).distinct()]))[0]`
+// +kubebuilder:validation:XValidation:rule=`self.?objectives.orValue([]).size() == 0 || self.?metrics.?enabled.orValue(true)`,fieldPath=`.objectives`,message=`need metrics, which are switched off`
+// +kubebuilder:validation:XValidation:rule=`!self.?objectives.orValue([]).exists(o, o.service == 'gateway') || self.?logs.?enabled.orValue(true)`,fieldPath=`.objectives`,message=`of the gateway need logs, whose agent counts its requests; they are switched off`
+type ObservabilityAddonSpec struct {
+	// stackRef names the stack that is watched, in the addon's namespace. It can not be changed later.
+	// +required
+	// +kubebuilder:validation:XValidation:rule=`self.name == oldSelf.name`,reason=FieldValueForbidden,message=`can not be changed; remove the addon and add one for the other stack`,messageExpression=`'can not be changed; it was ' + oldSelf.name`
+	StackRef StackRef `json:"stackRef"`
+	// metrics are collected from the services, the gateway and the addon itself, and kept by Prometheus.
+	// +optional
+	Metrics Metrics `json:"metrics,omitzero"`
+	// logs of every container of the stack and the addon, kept by Loki.
+	// +optional
+	Logs Logs `json:"logs,omitzero"`
+	// tracing of requests from service to service, kept by Jaeger.
+	// +optional
+	Tracing Tracing `json:"tracing,omitzero"`
+	// alerting sends alerts to people, by Alertmanager.
+	// +optional
+	Alerting Alerting `json:"alerting,omitzero"`
+	// dashboards show it all, in Grafana.
+	// +optional
+	Dashboards Dashboards `json:"dashboards,omitzero"`
+	// objectives that services are held to. Each becomes recording rules, alerts and a row of the SLA dashboard.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Objectives []Objective `json:"objectives,omitempty"`
+}
+
+// StackRef names a stack of the same namespace.
+type StackRef struct {
+	// name of the MockupStack.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')`,message=`must be the name of a stack: lower-case letters, digits and "-", beginning with a letter and not ending with "-"`
+	Name string `json:"name"`
+}
+
+// ObservabilityAddonStatus is what watches, as last observed.
+type ObservabilityAddonStatus struct {
+	// observedGeneration is the metadata.generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions are Ready, Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// ready components, of those that should be, e.g. "7/7".
+	// +optional
+	Ready string `json:"ready,omitempty"`
+	// targets that Prometheus reaches, of those that it should, e.g. "11/11".
+	// +optional
+	Targets string `json:"targets,omitempty"`
+	// lastLogTime is when the newest line that Loki has was written.
+	// +optional
+	LastLogTime *metav1.Time `json:"lastLogTime,omitempty"`
+	// lastTraceTime is when the newest trace that Jaeger has began.
+	// +optional
+	LastTraceTime *metav1.Time `json:"lastTraceTime,omitempty"`
+	// components is the state of each program.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Components []ComponentStatus `json:"components,omitempty"`
+	// refusals are the fields that the backend can't honour as written, or honours with a caveat.
+	// +optional
+	// +listType=atomic
+	Refusals []Refusal `json:"refusals,omitempty"`
+}
+
+// ComponentStatus is the state of one program of the addon.
+type ComponentStatus struct {
+	// name of the component, e.g. prometheus.
+	Name string `json:"name"`
+	// phase is one of Pending, Progressing, Ready, NotReady, Failed, Terminating.
+	Phase string `json:"phase"`
+	// ready replicas of those wanted, e.g. "1/1".
+	// +optional
+	Ready string `json:"ready,omitempty"`
+	// image that runs, after the image map.
+	// +optional
+	Image string `json:"image,omitempty"`
+	// version that the program itself reports.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// endpoint under which it is reached: from the host where it is exposed, else inside the stack.
+	// +optional
+	Endpoint string `json:"endpoint,omitempty"`
+	// reason why it is not ready.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message for a person.
+	// +optional
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,42 @@
+package manifests
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Folders and files of Alertmanager.
+const (
+	alertmanagerConfigDir  = "/etc/mockup/alertmanager"
+	alertmanagerConfigFile = "alertmanager.yml"
+	alertmanagerDataDir    = "/alertmanager"
+)
+
+// alertmanager sends alerts to people.
+func (r *addonRenderer) alertmanager() program {
+	a := r.addon.Spec.Alerting
+	config, err := r.alertmanagerConfig()
+	return program{
+		name: ComponentAlertmanager, err: err,
+		image: a.Image, defaultImage: ImageAlertmanager, user: prometheusUser,
+		command: []string{"/bin/alertmanager"},
+		args: []string{
+			"--config.file=" + alertmanagerConfigDir + "/" + alertmanagerConfigFile,
+			"--storage.path=" + alertmanagerDataDir,
+			"--cluster.listen-address=", // there is one
+			"--log.format=json",
+		},
+		ports:     []corev1.ContainerPort{exposedPort("http", PortAlertmanager, a.Expose)},
+		probe:     httpReadiness("/-/ready", PortAlertmanager),
+		resources: a.Resources, defaultResources: alertmanagerResources(),
+		configs: []configFolder{{use: "config", dir: alertmanagerConfigDir, files: config, stable: true}},
+		secrets: receiverSecrets(a),
+		reload:  httpReload("POST", PortAlertmanager, "/-/reload"),
+		test:    []string{"/bin/amtool", "check-config", alertmanagerConfigDir + "/" + alertmanagerConfigFile},
+		storage: stored(a.Storage, "1Gi"), dataDir: alertmanagerDataDir,
+	}
+}
+
+// alertmanagerConfig are its files.
+func (r *addonRenderer) alertmanagerConfig() (map[string]string, error) {
+	return map[string]string{alertmanagerConfigFile: "route:\n  receiver: nobody\nreceivers:\n- name: nobody\n"}, nil
+}

@@ -1,0 +1,67 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/template"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Defaults of an addon.
+const (
+	defaultScrapeInterval   = "15s"
+	defaultMetricsRetention = "15d"
+	defaultLogsRetention    = "7d"
+	defaultTracesRetention  = "2d"
+	defaultSamplingRatio    = "1"
+)
+
+// Users of the official images.
+const (
+	prometheusUser = 65534 // nobody; Alertmanager's, too
+	lokiUser       = 10001
+	jaegerUser     = 10001
+	grafanaUser    = 472
+	exporterUser   = 1001
+)
+
+func prometheusResources() corev1.ResourceRequirements {
+	return amounts("100m", "128Mi", "1", "512Mi")
+}
+func alertmanagerResources() corev1.ResourceRequirements {
+	return amounts("10m", "32Mi", "500m", "128Mi")
+}
+func lokiResources() corev1.ResourceRequirements     { return amounts("50m", "128Mi", "1", "512Mi") }
+func promtailResources() corev1.ResourceRequirements { return amounts("50m", "64Mi", "500m", "256Mi") }
+func jaegerResources() corev1.ResourceRequirements   { return amounts("50m", "64Mi", "1", "512Mi") }
+func grafanaResources() corev1.ResourceRequirements  { return amounts("50m", "128Mi", "1", "512Mi") }
+func exporterResources() corev1.ResourceRequirements { return amounts("10m", "16Mi", "200m", "64Mi") }
+
+// httpReload is a request in place of a command, for programs whose images have none that would tell them: the method, the
+// port of the main container, and the path. It has worked if the answer is 2xx. See AnnotationReload.
+func httpReload(method string, port int, path string) []string {
+	return []string{ReloadHTTP, method, strconv.Itoa(port), path}
+}
+
+// hours of a period such as 2d, as Go reads them.
+func hours(period string) (string, error) {
+	factor := map[string]int{"h": 1, "d": 24, "w": 7 * 24}
+	for unit, hours := range factor {
+		if n, err := strconv.Atoi(strings.TrimSuffix(period, unit)); strings.HasSuffix(period, unit) && err == nil && n > 0 {
+			return fmt.Sprintf("%dh", n*hours), nil
+		}
+	}
+	return "", errors.New("is no whole number of hours, days or weeks above 0, e.g. 2d")
+}
+
+// filled template.
+func filled(t *template.Template, values any) (string, error) {
+	var out strings.Builder
+	if err := t.Execute(&out, values); err != nil {
+		return "", fmt.Errorf("rendering %s: %w", t.Name(), err)
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,99 @@
+package manifests
+
+import (
+	"cmp"
+	_ "embed" // its configuration
+	"text/template"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+//go:embed files/prometheus.yml.tmpl
+var prometheusText string
+
+var prometheusTemplate = template.Must(template.New("prometheus.yml").Parse(prometheusText))
+
+// Folders and files of Prometheus.
+const (
+	prometheusConfigDir  = "/etc/mockup/prometheus"
+	prometheusConfigFile = "prometheus.yml"
+	prometheusDataDir    = "/prometheus"
+)
+
+// prometheus collects and keeps metrics, and finds out what is to be alerted.
+func (r *addonRenderer) prometheus() program {
+	m := r.addon.Spec.Metrics
+	config, err := r.prometheusConfig()
+	return program{
+		name: ComponentPrometheus, err: err,
+		image: m.Image, defaultImage: ImagePrometheus, user: prometheusUser,
+		command: []string{"/bin/prometheus"},
+		args: []string{
+			"--config.file=" + prometheusConfigDir + "/" + prometheusConfigFile,
+			"--storage.tsdb.path=" + prometheusDataDir,
+			"--storage.tsdb.retention.time=" + cmp.Or(m.Retention, defaultMetricsRetention),
+			"--web.enable-lifecycle", // for reloads; there is no way to stop it that a reader of metrics could not find anyway
+			"--enable-feature=exemplar-storage",
+			"--log.format=json",
+		},
+		ports:     []corev1.ContainerPort{exposedPort("http", PortPrometheus, m.Expose)},
+		probe:     httpReadiness("/-/ready", PortPrometheus),
+		resources: m.Resources, defaultResources: prometheusResources(),
+		configs: []configFolder{{use: "config", dir: prometheusConfigDir, files: config, stable: true}},
+		reload:  httpReload("POST", PortPrometheus, "/-/reload"),
+		test:    []string{"/bin/promtool", "check", "config", prometheusConfigDir + "/" + prometheusConfigFile},
+		storage: stored(m.Storage, "10Gi"), dataDir: prometheusDataDir,
+		everywhere: true, // to reach what it reads
+	}
+}
+
+// prometheusValues are what the template is filled with.
+type prometheusValues struct {
+	Interval, Stack, Namespace string
+	// Services have pods that are found by name.
+	Services []prometheusService
+	// Components are other programs of the addon.
+	Components []prometheusTarget
+	// Promtail is the name of the log agents' pods; empty if there are none.
+	Promtail, Operator, Alertmanager string
+	Rules                            []string
+}
+
+type prometheusService struct {
+	Name, Host string
+	Port       int32
+}
+
+type prometheusTarget struct{ Name, Target string }
+
+// prometheusConfig are its files.
+func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
+	values := prometheusValues{
+		Interval: cmp.Or(r.addon.Spec.Metrics.ScrapeInterval, defaultScrapeInterval),
+		Stack:    r.stack.Name, Namespace: r.owner.Namespace, Operator: r.target(NameOperator, PortOperator),
+	}
+	for _, s := range r.stack.Spec.Services {
+		if s.MetricsPort != 0 {
+			values.Services = append(values.Services, prometheusService{Name: s.Name, Host: r.owner.host(PodsName(s.Name)), Port: s.MetricsPort})
+		}
+	}
+	if r.wants(ComponentPromtail) {
+		values.Promtail = r.owner.host(PodsName(ComponentPromtail))
+	}
+	if r.wants(ComponentAlertmanager) {
+		values.Alertmanager = r.target(ComponentAlertmanager, PortAlertmanager)
+	}
+	for _, c := range []struct {
+		name string
+		port int
+	}{
+		{ComponentPrometheus, PortPrometheus}, {ComponentAlertmanager, PortAlertmanager}, {ComponentLoki, PortLoki},
+		{ComponentJaeger, PortJaegerMetrics}, {ComponentGrafana, PortGrafana}, {ComponentGatewayExporter, PortGatewayExporter},
+	} {
+		if r.wants(c.name) {
+			values.Components = append(values.Components, prometheusTarget{Name: c.name, Target: r.target(c.name, c.port)})
+		}
+	}
+	config, err := filled(prometheusTemplate, values)
+	return map[string]string{prometheusConfigFile: config}, err
+}
