@@ -5,11 +5,17 @@ package manifests
 const (
 	// ImageNginx is the gateway's.
 	ImageNginx = "docker.io/library/nginx:1.30.6"
+
+	// ImagePrometheus scrapes, evaluates rules and keeps metrics.
+	ImagePrometheus = "docker.io/prom/prometheus:v3.16.0"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
 func Catalogue() map[string]string {
-	return map[string]string{"nginx": ImageNginx}
+	return map[string]string{
+		"nginx":      ImageNginx,
+		"prometheus": ImagePrometheus,
+	}
 }
 
 // mapped is the reference that is really run for image.
