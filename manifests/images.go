@@ -8,13 +8,16 @@ const (
 
 	// ImagePrometheus scrapes, evaluates rules and keeps metrics.
 	ImagePrometheus = "docker.io/prom/prometheus:v3.16.0"
+	// ImageAlertmanager groups, silences and sends alerts.
+	ImageAlertmanager = "docker.io/prom/alertmanager:v0.34.2"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
 func Catalogue() map[string]string {
 	return map[string]string{
-		"nginx":      ImageNginx,
-		"prometheus": ImagePrometheus,
+		"alertmanager": ImageAlertmanager,
+		"nginx":        ImageNginx,
+		"prometheus":   ImagePrometheus,
 	}
 }
 
