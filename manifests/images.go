@@ -10,12 +10,15 @@ const (
 	ImagePrometheus = "docker.io/prom/prometheus:v3.16.0"
 	// ImageAlertmanager groups, silences and sends alerts.
 	ImageAlertmanager = "docker.io/prom/alertmanager:v0.34.2"
+	// ImageLoki keeps logs.
+	ImageLoki = "docker.io/grafana/loki:3.7.8"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
 func Catalogue() map[string]string {
 	return map[string]string{
 		"alertmanager": ImageAlertmanager,
+		"loki":         ImageLoki,
 		"nginx":        ImageNginx,
 		"prometheus":   ImagePrometheus,
 	}
