@@ -12,6 +12,8 @@ const (
 	ImageAlertmanager = "docker.io/prom/alertmanager:v0.34.2"
 	// ImageLoki keeps logs.
 	ImageLoki = "docker.io/grafana/loki:3.7.8"
+	// ImagePromtail reads the logs of containers and sends them to Loki. It is the last one: Loki 3.7 came without.
+	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
@@ -21,6 +23,7 @@ func Catalogue() map[string]string {
 		"loki":         ImageLoki,
 		"nginx":        ImageNginx,
 		"prometheus":   ImagePrometheus,
+		"promtail":     ImagePromtail,
 	}
 }
 
