@@ -14,12 +14,15 @@ const (
 	ImageLoki = "docker.io/grafana/loki:3.7.8"
 	// ImagePromtail reads the logs of containers and sends them to Loki. It is the last one: Loki 3.7 came without.
 	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
+	// ImageJaeger receives and keeps traces.
+	ImageJaeger = "docker.io/jaegertracing/jaeger:2.13.0"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
 func Catalogue() map[string]string {
 	return map[string]string{
 		"alertmanager": ImageAlertmanager,
+		"jaeger":       ImageJaeger,
 		"loki":         ImageLoki,
 		"nginx":        ImageNginx,
 		"prometheus":   ImagePrometheus,
