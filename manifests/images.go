@@ -16,17 +16,20 @@ const (
 	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
 	// ImageJaeger receives and keeps traces.
 	ImageJaeger = "docker.io/jaegertracing/jaeger:2.13.0"
+	// ImageNginxExporter turns the gateway's own figures into metrics.
+	ImageNginxExporter = "docker.io/nginx/nginx-prometheus-exporter:1.5.1"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
 func Catalogue() map[string]string {
 	return map[string]string{
-		"alertmanager": ImageAlertmanager,
-		"jaeger":       ImageJaeger,
-		"loki":         ImageLoki,
-		"nginx":        ImageNginx,
-		"prometheus":   ImagePrometheus,
-		"promtail":     ImagePromtail,
+		"alertmanager":   ImageAlertmanager,
+		"jaeger":         ImageJaeger,
+		"loki":           ImageLoki,
+		"nginx":          ImageNginx,
+		"nginx-exporter": ImageNginxExporter,
+		"prometheus":     ImagePrometheus,
+		"promtail":       ImagePromtail,
 	}
 }
 
