@@ -8,11 +8,13 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 SAMPLE  ?= config/samples/mockup.yaml
 
+# The programs that observe a stack are built only for a sample that asks for them.
+observability = $(if $(shell grep -s '^kind: ObservabilityAddon' $(SAMPLE)),--observability)
 ready := variables=$$(hack/setup --env) && eval "$$variables"
 
 ##@ Use
 up: setup build ## Bring up the sample stack: everything from a fresh machine to its URLs
-	hack/images --load
+	hack/images --load $(observability)
 	$(ready) && bin/mockup up -f $(SAMPLE) --image-map bin/images.yaml
 
 down: ## Stop the stack and the local control plane; data stays
@@ -32,7 +34,7 @@ setup: ## Make the machine ready: Podman, its helpers, kubectl
 	hack/setup
 
 images: ## Build or pull the container images and load them into Podman
-	hack/images --load
+	hack/images --load $(observability)
 
 build: ## Build bin/mockup and bin/manager
 	hack/build $(VERSION)

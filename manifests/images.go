@@ -5,11 +5,32 @@ package manifests
 const (
 	// ImageNginx is the gateway's.
 	ImageNginx = "docker.io/library/nginx:1.30.6"
+
+	// ImagePrometheus scrapes, evaluates rules and keeps metrics.
+	ImagePrometheus = "docker.io/prom/prometheus:v3.16.0"
+	// ImageAlertmanager groups, silences and sends alerts.
+	ImageAlertmanager = "docker.io/prom/alertmanager:v0.34.2"
+	// ImageLoki keeps logs.
+	ImageLoki = "docker.io/grafana/loki:3.7.8"
+	// ImagePromtail reads the logs of containers and sends them to Loki. It is the last one: Loki 3.7 came without.
+	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
+	// ImageJaeger receives and keeps traces.
+	ImageJaeger = "docker.io/jaegertracing/jaeger:2.13.0"
+	// ImageNginxExporter turns the gateway's own figures into metrics.
+	ImageNginxExporter = "docker.io/nginx/nginx-prometheus-exporter:1.5.1"
 )
 
 // Catalogue lists every image that mockup chooses itself, by the name of its program.
 func Catalogue() map[string]string {
-	return map[string]string{"nginx": ImageNginx}
+	return map[string]string{
+		"alertmanager":   ImageAlertmanager,
+		"jaeger":         ImageJaeger,
+		"loki":           ImageLoki,
+		"nginx":          ImageNginx,
+		"nginx-exporter": ImageNginxExporter,
+		"prometheus":     ImagePrometheus,
+		"promtail":       ImagePromtail,
+	}
 }
 
 // mapped is the reference that is really run for image.

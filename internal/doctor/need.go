@@ -10,7 +10,7 @@ import (
 )
 
 // NeedOf is what the stacks ask of a host; images maps references to those that are really run. Without stacks it is
-// what most stacks need: the ports of the web and the catalogue's images.
+// what most stacks need: the ports of the web and the gateway's image.
 func NeedOf(stacks []*v1alpha1.MockupStack, images map[string]string) Need {
 	var n Need
 	used := map[string]bool{}
@@ -31,9 +31,7 @@ func NeedOf(stacks []*v1alpha1.MockupStack, images map[string]string) Need {
 	}
 	if len(stacks) == 0 {
 		n.Ports = []Port{{Number: 80}, {Number: 443}}
-		for _, image := range manifests.Catalogue() {
-			used[image] = true
-		}
+		used[manifests.ImageNginx] = true
 	}
 	for image := range used {
 		n.Images = append(n.Images, cmp.Or(images[image], image))

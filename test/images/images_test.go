@@ -1,0 +1,88 @@
+// Package images starts every image of the catalogue, or what stands in for it here, on the Podman of a sandbox:
+// hack/sandbox go test ./test/images. It needs the images (hack/images).
+package images
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mockup.dev/mockup/internal/imagemap"
+	"mockup.dev/mockup/manifests"
+)
+
+// patience bounds a call of Podman; machines may be loaded.
+const patience = 2 * time.Minute
+
+// version is how a program is asked for its version, where it is not as by most.
+var version = map[string][]string{"nginx": {"nginx", "-v"}}
+
+// mayDiffer are the images whose stand-in may hold another version than the catalogue names, as hack/images says.
+var mayDiffer = map[string]bool{"nginx": true}
+
+// bringNoAuthorities are those that talk to nobody by TLS.
+var bringNoAuthorities = map[string]bool{"nginx": true}
+
+func TestCatalogue(t *testing.T) {
+	if _, err := os.Stat("/run/sandbox"); err != nil {
+		t.Fatal("these tests belong into a sandbox: run hack/sandbox go test ./test/images")
+	}
+	standIns, err := imagemap.Load(filepath.Join("..", "..", "bin", "images.yaml"))
+	if err != nil {
+		t.Fatal("run hack/images first: ", err)
+	}
+	for name, reference := range manifests.Catalogue() {
+		image := reference
+		if other := standIns[reference]; other != "" {
+			image = other
+		}
+		t.Run(name+" says its version", func(t *testing.T) { saysVersion(t, name, image) })
+		if !bringNoAuthorities[name] {
+			t.Run(name+" trusts authorities and knows time zones", func(t *testing.T) { bringsFiles(t, image) })
+		}
+	}
+}
+
+func saysVersion(t *testing.T, name, image string) {
+	args := version[name]
+	if args == nil {
+		args = []string{"--version"}
+	}
+	_, tag, _ := strings.Cut(image[strings.LastIndex(image, "/"):], ":")
+	said := podman(t, append([]string{"run", "--rm", "--network=none", "--read-only", image}, args...)...)
+	if !strings.Contains(said, strings.TrimPrefix(tag, "v")) && !mayDiffer[name] {
+		t.Errorf("%s says %q", image, said)
+	}
+}
+
+// bringsFiles copies them out of a container that never starts, for there is no program in the image that could.
+func bringsFiles(t *testing.T, image string) {
+	container := strings.TrimSpace(podman(t, "create", image))
+	t.Cleanup(func() { podman(t, "rm", container) })
+	for file, content := range map[string]string{
+		"/etc/ssl/certs/ca-certificates.crt": "BEGIN CERTIFICATE",
+		"/usr/share/zoneinfo/Europe/Rome":    "TZif",
+	} {
+		copied := filepath.Join(t.TempDir(), filepath.Base(file))
+		podman(t, "cp", container+":"+file, copied)
+		if text, err := os.ReadFile(copied); err != nil || !strings.Contains(string(text), content) {
+			t.Errorf("%s of %s has no %q (%v)", file, image, content, err)
+		}
+	}
+}
+
+// podman returns what a command of Podman printed.
+func podman(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, "podman", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("podman %s: %v: %s", strings.Join(args, " "), err, said)
+	}
+	return string(said)
+}
