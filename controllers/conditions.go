@@ -55,6 +55,7 @@ func errorVerdict(err error) verdict {
 	var invalid *manifests.InvalidError
 	var missing *manifests.MissingError
 	var taken *nameTakenError
+	var gone *stackNotFoundError
 	var unavailable *backendError
 	v := verdict{message: err.Error()}
 	switch {
@@ -64,6 +65,8 @@ func errorVerdict(err error) verdict {
 		v.stalled, v.reason = true, v1alpha1.ReasonReferenceMissing
 	case errors.As(err, &taken):
 		v.stalled, v.reason = true, v1alpha1.ReasonNameTaken
+	case errors.As(err, &gone):
+		v.stalled, v.reason = true, v1alpha1.ReasonStackNotFound
 	case errors.As(err, &unavailable):
 		v.reconciling, v.reason = true, v1alpha1.ReasonBackendUnavailable
 	default:

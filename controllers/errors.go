@@ -20,7 +20,8 @@ func retryable(err error) error {
 	var invalid *manifests.InvalidError
 	var missing *manifests.MissingError
 	var taken *nameTakenError
-	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) {
+	var gone *stackNotFoundError
+	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) || errors.As(err, &gone) {
 		return reconcile.TerminalError(err)
 	}
 	return err
@@ -31,4 +32,17 @@ type nameTakenError struct{ field, name, holder string }
 
 func (e *nameTakenError) Error() string {
 	return fmt.Sprintf("%s: the name %q is taken in this namespace by MockupStack %s: a Service name leads to one stack only", e.field, e.name, e.holder)
+}
+
+// stackNotFoundError says that there is no stack of the name that spec.stackRef has, or not for long.
+type stackNotFoundError struct {
+	name     string
+	deleting bool
+}
+
+func (e *stackNotFoundError) Error() string {
+	if e.deleting {
+		return fmt.Sprintf("spec.stackRef.name: MockupStack %s is being deleted: what watched it has been stopped, its data stays", e.name)
+	}
+	return fmt.Sprintf("spec.stackRef.name: there is no MockupStack %s in this namespace", e.name)
 }

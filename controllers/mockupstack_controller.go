@@ -8,6 +8,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -115,6 +116,7 @@ func (r *StackReconciler) setup(mgr ctrl.Manager) error {
 		Named(stackController).
 		For(&v1alpha1.MockupStack{}, forChangedSpec()).
 		Watches(&v1alpha1.MockupStack{}, r.siblings(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.ObservabilityAddon{}, handler.EnqueueRequestsFromMapFunc(watched), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(backendChanges(r.Backend, "MockupStack")).
 		WatchesMetadata(metadataOf("Secret"), r.referring("Secret")).
 		WatchesMetadata(metadataOf("ConfigMap"), r.referring("ConfigMap")).

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -33,8 +34,40 @@ func (r *StackReconciler) gather(ctx context.Context, stack *v1alpha1.MockupStac
 		return facts, err
 	}
 	var err error
+	if facts.Tracing, err = r.tracing(ctx, stack); err != nil {
+		return facts, err
+	}
 	facts.Secrets, facts.ConfigMaps, err = r.references.read(ctx, stack.Namespace, manifests.StackReferences(stack))
 	return facts, err
+}
+
+// tracing is where the addon that watches the stack takes traces; of several, which only one can be ready of, the first by
+// name.
+func (r *StackReconciler) tracing(ctx context.Context, stack *v1alpha1.MockupStack) (*manifests.Tracing, error) {
+	var all v1alpha1.ObservabilityAddonList
+	if err := r.client.List(ctx, &all, client.InNamespace(stack.Namespace)); err != nil {
+		return nil, fmt.Errorf("listing the addons of namespace %s: %w", stack.Namespace, err)
+	}
+	slices.SortFunc(all.Items, func(a, b v1alpha1.ObservabilityAddon) int { return strings.Compare(a.Name, b.Name) })
+	for i := range all.Items {
+		a := &all.Items[i]
+		if a.Spec.StackRef.Name != stack.Name || !a.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if t := manifests.TracingOf(a); t != nil {
+			return t, nil
+		}
+	}
+	return nil, nil
+}
+
+// watched maps an addon to its stack, which is told where traces go.
+func watched(_ context.Context, o client.Object) []reconcile.Request {
+	a, ok := o.(*v1alpha1.ObservabilityAddon)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: a.Namespace, Name: a.Spec.StackRef.Name}}}
 }
 
 // checkNames fails when an older stack of the namespace holds a Service name that this one asks for.

@@ -17,13 +17,31 @@ func stackStatus(stack *v1alpha1.MockupStack, seen observed, applyErr error, now
 	status := *stack.Status.DeepCopy()
 	status.ObservedGeneration = stack.Generation
 	if applyErr == nil {
-		seen.Observation.Objects = judged(stack, seen.Observation.Objects)
+		seen.Observation.Objects = judged(seen.Observation.Objects, saidOf(stack))
 		fillWorkloads(&status, stack, seen)
 		status.Volumes = volumeStatuses(stack, seen.Observation)
 		status.Refusals = refusals(seen.Refused)
 	}
 	setConditions(&status.Conditions, verdictOf(seen, applyErr), stack.Generation, now)
 	return status
+}
+
+// saidOf the workloads that nothing was changed about since.
+func saidOf(stack *v1alpha1.MockupStack) map[manifests.Ref]saying {
+	if stack.Status.ObservedGeneration != stack.Generation {
+		return nil
+	}
+	before := slices.Clone(stack.Status.Services)
+	if stack.Status.Gateway != nil {
+		before = append(before, *stack.Status.Gateway)
+	}
+	said := map[manifests.Ref]saying{}
+	for _, w := range before {
+		if w.RestartedAt == manifests.RestartedAt(stack, w.Name) {
+			said[manifests.Ref{Kind: "Deployment", Name: manifests.WorkloadName(stack.Name, w.Name)}] = saying{w.Reason, w.Message}
+		}
+	}
+	return said
 }
 
 // fillWorkloads puts the gateway's and the services' states into the status, in the order of the specification.

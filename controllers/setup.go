@@ -38,6 +38,10 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err := r.setup(mgr); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
 	}
+	a := &AddonReconciler{newBase(mgr, addonController, addonFinalizer, o), newHealthWatch(o)}
+	if err := a.setup(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of ObservabilityAddon: %w", err)
+	}
 	return nil
 }
 

@@ -37,6 +37,8 @@ const (
 	ReasonSubnetInUse = "SubnetInUse"
 	// ReasonPortInUse: a host port is held by another program.
 	ReasonPortInUse = "PortInUse"
+	// ReasonStackNotFound: there is no stack of the name that stackRef has, or it is being deleted.
+	ReasonStackNotFound = "StackNotFound"
 	// ReasonReferenceMissing: a Secret or ConfigMap, or a key in it, does not exist.
 	ReasonReferenceMissing = "ReferenceMissing"
 )

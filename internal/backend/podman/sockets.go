@@ -1,74 +1,62 @@
 package podman
 
 import (
-	"bufio"
 	"encoding/binary"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
-// waitsInQueue tells whether this host has the end called local of a connection, and no program has taken it yet: the
-// kernel lists it then, but as no file of anybody (proc(5), /proc/net/tcp, whose inode is 0).
+// waitsInQueue tells whether this host has the end called local of a TCP connection, and no program has taken it yet: the
+// kernel knows it then, but as no file of anybody. One question about one connection: /proc/net/tcp would have the kernel
+// walk through its table of all that there could be.
 func waitsInQueue(local, remote netip.AddrPort) (bool, error) {
-	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		file, err := os.Open(name)
-		if err != nil {
-			if os.IsNotExist(err) { // a kernel without IPv6
-				continue
-			}
-			return false, fmt.Errorf("listing sockets: %w", err)
+	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, 0)
+	request.AddData(socketQuestion{local, remote})
+	messages, err := request.Execute(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY)
+	if errors.Is(err, unix.ENOENT) { // it ends elsewhere
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking for the connection from %s to %s: %w", remote, local, err)
+	}
+	for _, m := range messages {
+		// struct inet_diag_msg of linux/inet_diag.h.
+		const stateAt, inodeAt, size = 1, 68, 72
+		if len(m) < size {
+			return false, fmt.Errorf("asking for the connection from %s to %s: an answer of %d bytes", remote, local, len(m))
 		}
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			if s, ok := parseSocket(lines.Text()); ok && s.local == local && s.remote == remote {
-				_ = file.Close()
-				return s.inode == "0", nil
-			}
-		}
-		err = lines.Err()
-		_ = file.Close()
-		if err != nil {
-			return false, fmt.Errorf("listing sockets: %w", err)
+		// Where there is no such connection, a socket that listens at the port answers for it.
+		if m[stateAt] == tcpEstablished {
+			return binary.NativeEndian.Uint32(m[inodeAt:]) == 0, nil
 		}
 	}
 	return false, nil
 }
 
-// socket is a line of /proc/net/tcp.
-type socket struct {
-	local, remote netip.AddrPort
-	inode         string
-}
+// tcpEstablished is TCP_ESTABLISHED of net/tcp_states.h.
+const tcpEstablished = 1
 
-// parseSocket reads a line; that of the headings is none.
-func parseSocket(line string) (s socket, ok bool) {
-	const local, remote, inode = 1, 2, 9
-	fields := strings.Fields(line)
-	if len(fields) <= inode {
-		return socket{}, false
-	}
-	s.inode = fields[inode]
-	var okLocal, okRemote bool
-	s.local, okLocal = parseEnd(fields[local])
-	s.remote, okRemote = parseEnd(fields[remote])
-	return s, okLocal && okRemote
-}
+// socketQuestion is a struct inet_diag_req_v2 of linux/inet_diag.h that asks for one connection.
+type socketQuestion struct{ local, remote netip.AddrPort }
 
-// parseEnd reads ADDRESS:PORT in hexadecimal digits, the address in words of the machine's byte order.
-func parseEnd(text string) (netip.AddrPort, bool) {
-	address, port, _ := strings.Cut(text, ":")
-	words, err := hex.DecodeString(address)
-	number, portErr := strconv.ParseUint(port, 16, 16)
-	if err != nil || portErr != nil || len(words)%4 != 0 {
-		return netip.AddrPort{}, false
+func (q socketQuestion) Len() int { return 56 }
+
+func (q socketQuestion) Serialize() []byte {
+	const statesAt, localPortAt, remotePortAt, localAt, remoteAt, cookieAt = 4, 8, 10, 12, 28, 48
+	b := make([]byte, q.Len())
+	b[0], b[1] = unix.AF_INET, unix.IPPROTO_TCP
+	if q.local.Addr().Is6() {
+		b[0] = unix.AF_INET6
 	}
-	for i := 0; i < len(words); i += 4 {
-		binary.NativeEndian.PutUint32(words[i:], binary.BigEndian.Uint32(words[i:]))
-	}
-	ip, ok := netip.AddrFromSlice(words)
-	return netip.AddrPortFrom(ip.Unmap(), uint16(number)), ok
+	binary.NativeEndian.PutUint32(b[statesAt:], ^uint32(0))
+	binary.BigEndian.PutUint16(b[localPortAt:], q.local.Port())
+	binary.BigEndian.PutUint16(b[remotePortAt:], q.remote.Port())
+	copy(b[localAt:], q.local.Addr().AsSlice())
+	copy(b[remoteAt:], q.remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint64(b[cookieAt:], ^uint64(0)) // INET_DIAG_NOCOOKIE
+	return b
 }

@@ -10,17 +10,21 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
+// saying is what the status said of a workload.
+type saying struct{ reason, message string }
+
 // judged are states in which every workload has failed that makes no progress without a change, whatever phase its pods
-// are in: with some of these reasons, older pods may well be ready.
-func judged(stack *v1alpha1.MockupStack, states []backend.State) []backend.State {
+// are in: with some of these reasons, older pods may well be ready. said is what was said the last time of the workloads
+// that have not been changed since.
+func judged(states []backend.State, said map[manifests.Ref]saying) []backend.State {
 	out := slices.Clone(states)
 	for i := range out {
 		s := &out[i]
 		if s.Phase == backend.Terminating {
 			continue
 		}
-		if text, crashes := crashing(stack, *s); crashes {
-			s.Reason, s.Message = backend.ReasonCrashLoop, text
+		if before := said[s.Ref]; crashing(before, *s) {
+			s.Reason, s.Message = backend.ReasonCrashLoop, before.message
 		} else if crashed := s.Reason == backend.ReasonCrashLoop || s.Reason == backend.ReasonOOMKilled; crashed && s.ExitCode != nil {
 			s.Message = withExitCode(s.Message, *s.ExitCode)
 		}
@@ -43,26 +47,14 @@ func withExitCode(message string, code int32) string {
 	return message + ", " + text
 }
 
-// crashing tells whether a container that was in a crash loop has only been started again, and what was said of it. It
-// looks well until it crashes the next time; were that believed, the conditions would change with each crash. It has
-// recovered when its workload is ready, or when something about it was changed.
-func crashing(stack *v1alpha1.MockupStack, s backend.State) (string, bool) {
-	if s.Phase != backend.Progressing && s.Phase != backend.NotReady || stack.Status.ObservedGeneration != stack.Generation {
-		return "", false
+// crashing tells whether a container that was in a crash loop has only been started again. It looks well until it crashes
+// the next time; were that believed, the conditions would change with each crash. It has recovered when its workload is
+// ready, or when something about it was changed.
+func crashing(before saying, s backend.State) bool {
+	if s.Phase != backend.Progressing && s.Phase != backend.NotReady {
+		return false
 	}
-	if s.Reason == backend.ReasonCrashLoop || s.Reason == backend.ReasonDeadline {
-		return "", false
-	}
-	before := slices.Clone(stack.Status.Services)
-	if stack.Status.Gateway != nil {
-		before = append(before, *stack.Status.Gateway)
-	}
-	for _, w := range before {
-		if manifests.WorkloadName(stack.Name, w.Name) == s.Ref.Name && s.Ref.Kind == "Deployment" {
-			return w.Message, w.Reason == backend.ReasonCrashLoop && w.RestartedAt == manifests.RestartedAt(stack, w.Name)
-		}
-	}
-	return "", false
+	return s.Reason != backend.ReasonCrashLoop && s.Reason != backend.ReasonDeadline && before.reason == backend.ReasonCrashLoop
 }
 
 // conditionReason is the condition's word for why something has failed.

@@ -1,0 +1,257 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/manifests"
+)
+
+const (
+	// healthPeriod is the pause between two questions to the programs of an addon: that of a scrape.
+	healthPeriod = 15 * time.Second
+	// healthTimeout bounds each of them.
+	healthTimeout = 3 * time.Second
+	// healthStep is how far the time of the last log line or trace has to move on before it is told: it moves all the time.
+	healthStep = time.Minute
+	// healthWindow is how far back a log line or trace is looked for.
+	healthWindow = time.Hour
+	// maxAnswer is the size of the largest answer that is read, in bytes.
+	maxAnswer = 8 << 20
+)
+
+// addonHealth is what the programs of an addon say about what they watch. The zero value is that nothing is known.
+type addonHealth struct {
+	// up of targets that Prometheus scrapes; targets is 0 while it has not said so.
+	up, targets int
+	// down are those that can't be scraped, each as JOB INSTANCE: ERROR.
+	down []string
+	// lastLog and lastTrace are the times of the newest that Loki and Jaeger have of the last hour.
+	lastLog, lastTrace time.Time
+}
+
+// differs tells whether h is worth telling after before was told.
+func (h addonHealth) differs(before addonHealth) bool {
+	moved := func(a, b time.Time) bool { return a.IsZero() != b.IsZero() || a.Sub(b).Abs() >= healthStep }
+	return h.up != before.up || h.targets != before.targets || !slices.Equal(h.down, before.down) ||
+		moved(h.lastLog, before.lastLog) || moved(h.lastTrace, before.lastTrace)
+}
+
+// healthWatch asks the programs of every addon now and then, outside of the queue, and reports the addons of which there is
+// something new to tell.
+type healthWatch struct {
+	pods  backend.Pods
+	clock func() time.Time
+	// news has the addons of which there is something new to tell.
+	news chan event.GenericEvent
+
+	mu       sync.Mutex
+	subjects map[types.NamespacedName]*healthSubject
+}
+
+// healthSubject is one addon: its programs by component, and what they said the last time.
+type healthSubject struct {
+	programs map[string]backend.PodRef
+	said     addonHealth
+}
+
+func newHealthWatch(o Options) *healthWatch {
+	return &healthWatch{
+		pods: o.Backend.Pods(), clock: o.Clock, news: make(chan event.GenericEvent), subjects: map[types.NamespacedName]*healthSubject{},
+	}
+}
+
+// attend has the ready programs of an addon asked from now on; without any, it is forgotten. The result is what is known.
+func (w *healthWatch) attend(key types.NamespacedName, programs map[string]backend.PodRef) addonHealth {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(programs) == 0 {
+		delete(w.subjects, key)
+		return addonHealth{}
+	}
+	s := w.subjects[key]
+	if s == nil {
+		s = &healthSubject{}
+		w.subjects[key] = s
+	}
+	s.programs = programs
+	return s.said
+}
+
+// Start asks until ctx ends. It is a manager's runnable.
+func (w *healthWatch) Start(ctx context.Context) error {
+	ticker := time.NewTicker(healthPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			w.round(ctx)
+		}
+	}
+}
+
+// round asks all of them once, side by side.
+func (w *healthWatch) round(ctx context.Context) {
+	w.mu.Lock()
+	programs := map[types.NamespacedName]map[string]backend.PodRef{}
+	for key, s := range w.subjects {
+		programs[key] = s.programs
+	}
+	w.mu.Unlock()
+	var all sync.WaitGroup
+	for key, p := range programs {
+		all.Go(func() {
+			now := w.ask(ctx, p)
+			w.mu.Lock()
+			s := w.subjects[key]
+			news := s != nil && now.differs(s.said)
+			if news {
+				s.said = now
+			}
+			w.mu.Unlock()
+			if news {
+				w.report(ctx, key)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// report that there is something new to tell.
+func (w *healthWatch) report(ctx context.Context, key types.NamespacedName) {
+	addon := &v1alpha1.ObservabilityAddon{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	select {
+	case w.news <- event.GenericEvent{Object: addon}:
+	case <-ctx.Done():
+	}
+}
+
+// ask the programs of one addon. Of what one of them does not answer nothing is known.
+func (w *healthWatch) ask(ctx context.Context, programs map[string]backend.PodRef) addonHealth {
+	var h addonHealth
+	if pod, runs := programs[manifests.ComponentPrometheus]; runs {
+		h.askPrometheus(ctx, program{w.pods, pod, manifests.PortPrometheus})
+	}
+	if pod, runs := programs[manifests.ComponentLoki]; runs {
+		h.askLoki(ctx, program{w.pods, pod, manifests.PortLoki}, w.clock())
+	}
+	if pod, runs := programs[manifests.ComponentJaeger]; runs {
+		h.askJaeger(ctx, program{w.pods, pod, manifests.PortJaegerQuery})
+	}
+	return h
+}
+
+func (h *addonHealth) askPrometheus(ctx context.Context, p program) {
+	var answer struct {
+		Data struct {
+			ActiveTargets []struct {
+				Health, LastError string
+				Labels            struct{ Job, Instance string }
+			}
+		}
+	}
+	if p.get(ctx, "/api/v1/targets", url.Values{"state": {"active"}}, &answer) != nil {
+		return
+	}
+	for _, t := range answer.Data.ActiveTargets {
+		h.targets++
+		if t.Health == "up" {
+			h.up++
+		} else {
+			h.down = append(h.down, fmt.Sprintf("%s %s: %s", t.Labels.Job, t.Labels.Instance, t.LastError))
+		}
+	}
+	slices.Sort(h.down)
+}
+
+func (h *addonHealth) askLoki(ctx context.Context, p program, now time.Time) {
+	var answer struct {
+		Data struct {
+			Result []struct{ Values [][2]string }
+		}
+	}
+	err := p.get(ctx, "/loki/api/v1/query_range", url.Values{
+		"query": {`{namespace=~".+"}`}, "limit": {"1"}, "direction": {"backward"},
+		"start": {strconv.FormatInt(now.Add(-healthWindow).UnixNano(), 10)}, "end": {strconv.FormatInt(now.UnixNano(), 10)},
+	}, &answer)
+	if err != nil {
+		return
+	}
+	for _, stream := range answer.Data.Result {
+		for _, v := range stream.Values {
+			if ns, err := strconv.ParseInt(v[0], 10, 64); err == nil && time.Unix(0, ns).After(h.lastLog) {
+				h.lastLog = time.Unix(0, ns)
+			}
+		}
+	}
+}
+
+func (h *addonHealth) askJaeger(ctx context.Context, p program) {
+	var services struct{ Data []string }
+	if p.get(ctx, "/api/services", nil, &services) != nil {
+		return
+	}
+	for _, service := range services.Data {
+		var traces struct {
+			Data []struct{ Spans []struct{ StartTime int64 } } // microseconds
+		}
+		if p.get(ctx, "/api/traces", url.Values{"service": {service}, "limit": {"1"}, "lookback": {healthWindow.String()}}, &traces) != nil {
+			continue
+		}
+		for _, t := range traces.Data {
+			for _, s := range t.Spans {
+				if at := time.UnixMicro(s.StartTime); at.After(h.lastTrace) {
+					h.lastTrace = at
+				}
+			}
+		}
+	}
+}
+
+// program is one that answers HTTP in a pod.
+type program struct {
+	pods backend.Pods
+	pod  backend.PodRef
+	port int
+}
+
+// get asks for a JSON document.
+func (p program) get(ctx context.Context, path string, query url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return p.pods.Dial(ctx, p.pod, p.port) },
+	}}
+	target := url.URL{Scheme: "http", Host: p.pod.Pod, Path: path, RawQuery: query.Encode()}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return fmt.Errorf("asking pod %s for %s: %w", p.pod.Pod, path, err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking pod %s for %s: %w", p.pod.Pod, path, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("asking pod %s for %s: %s", p.pod.Pod, path, resp.Status)
+	}
+	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(into)
+}
