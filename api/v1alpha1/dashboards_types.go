@@ -18,13 +18,13 @@ type Dashboards struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=login
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=32
 	Users []DashboardUser `json:"users,omitempty"`
 	// teams of users.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=8
 	Teams []DashboardTeam `json:"teams,omitempty"`
 }
 
@@ -72,7 +72,7 @@ type DashboardTeam struct {
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=64
 	Members []string `json:"members"`
 	// role that the team's members have at least; the default is their own.

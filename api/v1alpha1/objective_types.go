@@ -6,7 +6,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // to those who use the service; the target is what its makers aim at, at least as strict, and what alerts watch.
 //
 // +kubebuilder:validation:XValidation:rule=`[has(self.availability), has(self.errorRate), has(self.latency)].filter(b, b).size() == 1`,message=`exactly one of availability, errorRate and latency must be set`
-// +kubebuilder:validation:XValidation:rule=`!has(self.latency) || self.service != 'gateway' || [self.latency.agreed, self.latency.?target.orValue(self.latency.agreed)].all(d, duration(d) in [duration('5ms'), duration('10ms'), duration('25ms'), duration('50ms'), duration('100ms'), duration('250ms'), duration('500ms'), duration('1s'), duration('2500ms'), duration('5s'), duration('10s'), duration('30s'), duration('60s')])`,fieldPath=`.latency`,message=`of the gateway must be one of 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s, 30s and 60s, by which its requests are counted`
+// +kubebuilder:validation:XValidation:rule=`!has(self.latency) || self.service != 'gateway' || ![self.latency.agreed, self.latency.?target.orValue(self.latency.agreed)].all(d, d.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')) || [self.latency.agreed, self.latency.?target.orValue(self.latency.agreed)].all(d, duration(d) in [duration('5ms'), duration('10ms'), duration('25ms'), duration('50ms'), duration('100ms'), duration('250ms'), duration('500ms'), duration('1s'), duration('2500ms'), duration('5s'), duration('10s'), duration('30s'), duration('60s')])`,fieldPath=`.latency`,message=`of the gateway must be one of 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s, 30s and 60s, by which its requests are counted`
 type Objective struct {
 	// name of the objective.
 	// +required
@@ -68,7 +68,7 @@ type ErrorRateObjective struct {
 
 // LatencyObjective is a time within which most requests are answered.
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.target) || duration(self.target) <= duration(self.agreed)`,fieldPath=`.target`,message=`must be at most what is agreed`,messageExpression=`'must be at most what is agreed, %s'.format([self.agreed])`
+// +kubebuilder:validation:XValidation:rule=`!has(self.target) || ![self.agreed, self.target].all(d, d.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')) || duration(self.target) <= duration(self.agreed)`,fieldPath=`.target`,message=`must be at most what is agreed`,messageExpression=`'must be at most what is agreed, %s'.format([self.agreed])`
 type LatencyObjective struct {
 	// percentile of requests that are answered in time, as a whole number; the default is 95.
 	// +optional

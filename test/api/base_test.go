@@ -10,9 +10,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// base is the stack that every case changes. The first service is as plain as can be, the second has an address and
+// stackBase is the stack that every case changes. The first service is as plain as can be, the second has an address and
 // writes to a volume.
-const base = `
+const stackBase = `
 apiVersion: mockup.dev/v1alpha1
 kind: MockupStack
 metadata:
@@ -45,13 +45,13 @@ spec:
     volumeMounts: [{volume: store, mountPath: /data}]
 `
 
-// edits change a stack one after the other. Each is PATH=YAML, as in spec.services[0].port=80, or -PATH, which takes a
+// edits change an object one after the other. Each is PATH=YAML, as in spec.services[0].port=80, or -PATH, which takes a
 // field away. A path makes the objects it leads through; an index equal to a list's length appends.
 type edits []string
 
-// stack is the base with e applied.
-func stack(e edits) *unstructured.Unstructured {
-	u := &unstructured.Unstructured{Object: parse(base).(map[string]any)}
+// object is the kind's base with e applied.
+func (k *kind) object(e edits) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: parse(k.base).(map[string]any)}
 	for _, edit := range e {
 		if path, ok := strings.CutPrefix(edit, "-"); ok {
 			u.Object = change(u.Object, steps(path), nil).(map[string]any)

@@ -11,13 +11,13 @@ import (
 
 // boundCases follow from the schema: every number beyond its bounds, every word that is not in an enumeration, and every
 // list that must not be empty.
-func boundCases(t testing.TB) (cases []refusal) {
-	walk(rootSchema(readDefinition(t)), "", func(path string, s *apiextensions.JSONSchemaProps) {
+func boundCases(t testing.TB, kind *kind) (cases []refusal) {
+	walk(rootSchema(readDefinition(t, kind)), "", func(path string, s *apiextensions.JSONSchemaProps) {
 		if !strings.HasPrefix(path, "spec.") {
 			return
 		}
 		at := strings.ReplaceAll(path, "[]", "[0]")
-		if isOneByRule(path) {
+		if kind.oneByRule(path) {
 			return
 		}
 		if s.Minimum != nil {
@@ -34,9 +34,9 @@ func boundCases(t testing.TB) (cases []refusal) {
 		}
 	})
 	for i, c := range cases {
-		cases[i] = c.beside(company(c.field)...)
+		cases[i] = c.beside(kind.company(c.field)...)
 	}
-	return append(cases, emptyCases()...)
+	return append(cases, kind.lists()...)
 }
 
 // isOneByRule tells the fields whose bounds a CEL rule narrows to the number 1.
@@ -44,8 +44,8 @@ func isOneByRule(path string) bool {
 	return regexp.MustCompile(`\.probes\.(startup|liveness)\.successThreshold$`).MatchString(path)
 }
 
-// company is what a field needs beside it to be accepted.
-func company(field string) []string {
+// stackCompany is what a field needs beside it to be accepted.
+func stackCompany(field string) []string {
 	if probe := regexp.MustCompile(`^(.*\.probes\.\w+)\.\w+$`).FindStringSubmatch(field); probe != nil {
 		return []string{probe[1] + ".tcpSocket.port=80"}
 	}
@@ -61,7 +61,7 @@ func company(field string) []string {
 	return nil
 }
 
-func emptyCases() []refusal {
+func listCases() []refusal {
 	const least = "should have at least 1 items"
 	return []refusal{
 		values("routes are not empty", "spec.gateway.routes", "[{path: /, service: web}]", "[]", least),

@@ -9,6 +9,8 @@ func serviceCases() []refusal {
 		values("service image has a lower-case name", image, "docker.io/a/b", "docker.io/a/B", imageReason),
 		values("service image has a tag of its own", image, "docker.io/a/b:v1", "'docker.io/a/b:'", imageReason),
 		values("service image has a whole digest", image, "docker.io/a@sha256:"+digest, "docker.io/a@sha256:"+digest[1:], imageReason),
+		values("pods of a service have a name", "spec.services[2].name", "web-pod", "web-pods", "web-pods is where the pods of web are found").at("spec.services").
+			beside(plain, "spec.services[0].metricsPort=5001"),
 		values("metrics have a port of their own", "spec.services[0].metricsPort", "5001", "5000", "must differ from port"),
 	}
 }
@@ -66,19 +68,25 @@ func probeCases() (cases []refusal) {
 
 func resourceCases() (cases []refusal) {
 	for _, path := range []string{"spec.gateway.resources", "spec.services[0].resources"} {
+		cases = append(cases, amountCases(path)...)
+	}
+	return cases
+}
+
+// amountCases are those of a container's resources.
+func amountCases(path string) []refusal {
+	cases := []refusal{
+		values(path+": requests.cpu is within its limit", path, "{requests: {cpu: 500m}, limits: {cpu: '0.5'}}",
+			"{requests: {cpu: 501m}, limits: {cpu: '0.5'}}", "limits.cpu, which is 0.5").at(path + ".requests.cpu"),
+		values(path+": requests.memory is within its limit", path, "{requests: {memory: 64Mi}, limits: {memory: 64Mi}}",
+			"{requests: {memory: 65Mi}, limits: {memory: 64Mi}}", "limits.memory, which is 64Mi").at(path + ".requests.memory"),
+	}
+	for _, kind := range []string{".requests", ".limits"} {
 		cases = append(cases,
-			values(path+": requests.cpu is within its limit", path, "{requests: {cpu: 500m}, limits: {cpu: '0.5'}}",
-				"{requests: {cpu: 501m}, limits: {cpu: '0.5'}}", "limits.cpu, which is 0.5").at(path+".requests.cpu"),
-			values(path+": requests.memory is within its limit", path, "{requests: {memory: 64Mi}, limits: {memory: 64Mi}}",
-				"{requests: {memory: 65Mi}, limits: {memory: 64Mi}}", "limits.memory, which is 64Mi").at(path+".requests.memory"),
+			values(path+kind+".cpu can be kept", path+kind+".cpu", "10m", "9m", "must be at least 10m"),
+			values(path+kind+".memory has a unit", path+kind+".memory", "4Mi", "128", "is the unit missing?"),
+			values(path+kind+".memory is whole", path+kind+".memory", "4Mi", "4194304500m", "whole number of bytes"),
 		)
-		for _, kind := range []string{".requests", ".limits"} {
-			cases = append(cases,
-				values(path+kind+".cpu can be kept", path+kind+".cpu", "10m", "9m", "must be at least 10m"),
-				values(path+kind+".memory has a unit", path+kind+".memory", "4Mi", "128", "is the unit missing?"),
-				values(path+kind+".memory is whole", path+kind+".memory", "4Mi", "4194304500m", "whole number of bytes"),
-			)
-		}
 	}
 	return cases
 }

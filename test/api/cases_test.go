@@ -1,11 +1,43 @@
 package api_test
 
-import "slices"
+import (
+	"slices"
+	"testing"
+)
+
+// kind is a kind of resource with all that is tried out on it.
+type kind struct {
+	name     string // of the tests about it
+	resource string
+	// base is the object that every case changes.
+	base string
+	// cases are those of CEL rules, lists those of lists that are empty or name something twice.
+	cases, lists func() []refusal
+	// company is what a field needs beside it to be accepted at its bounds.
+	company func(field string) []string
+	// oneByRule tells the fields whose bounds a CEL rule narrows.
+	oneByRule func(path string) bool
+	// head of the reference page.
+	page, head string
+}
+
+var kinds = []*kind{stacks, addons}
+
+var stacks = &kind{
+	name: "stack", resource: "mockupstacks", base: stackBase,
+	cases: func() []refusal {
+		return slices.Concat(
+			nameCases(), networkCases(), addressCases(), gatewayCases(), routeCases(),
+			volumeCases(), mountCases(), serviceCases(), rolloutCases(), environmentCases(), probeCases(), resourceCases(),
+		)
+	},
+	lists: listCases, company: stackCompany, oneByRule: isOneByRule, page: "mockupstack.md", head: stackHead,
+}
 
 // refusal is a rule as a user meets it: what is refused, beside the nearest thing that is accepted.
 type refusal struct {
 	name string
-	// from is the stored stack that is updated; nil stands for a stack that is created.
+	// from is the stored object that is updated; nil stands for one that is created.
 	from edits
 	// accepted and refused are applied to the base.
 	accepted, refused edits
@@ -13,12 +45,12 @@ type refusal struct {
 	field, reason string
 }
 
-// refusals are all cases that are written by hand; bounds_test.go adds those that follow from the schema.
-func refusals() []refusal {
-	return slices.Concat(
-		nameCases(), networkCases(), addressCases(), gatewayCases(), routeCases(),
-		volumeCases(), mountCases(), serviceCases(), rolloutCases(), environmentCases(), probeCases(), resourceCases(),
-	)
+// eachKind runs a test for every kind of resource.
+func eachKind(t *testing.T, test func(t *testing.T, k *kind)) {
+	t.Helper()
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { test(t, k) })
+	}
 }
 
 // one is an edit list of one edit.

@@ -21,12 +21,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const definitionFile = "../../config/crd/bases/mockup.dev_mockupstacks.yaml"
-
-// readDefinition reads the generated definition as the API server holds it.
-func readDefinition(t testing.TB) *apiextensions.CustomResourceDefinition {
+// readDefinition reads the generated definition of a kind as the API server holds it.
+func readDefinition(t testing.TB, kind *kind) *apiextensions.CustomResourceDefinition {
 	t.Helper()
-	data, err := os.ReadFile(definitionFile)
+	data, err := os.ReadFile("../../config/crd/bases/mockup.dev_" + kind.resource + ".yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,17 +43,21 @@ func readDefinition(t testing.TB) *apiextensions.CustomResourceDefinition {
 }
 
 func TestDefinitionIsValid(t *testing.T) {
-	for _, err := range validation.ValidateCustomResourceDefinition(context.Background(), readDefinition(t)) {
-		t.Error(err)
-	}
+	eachKind(t, func(t *testing.T, kind *kind) {
+		for _, err := range validation.ValidateCustomResourceDefinition(context.Background(), readDefinition(t, kind)) {
+			t.Error(err)
+		}
+	})
 }
 
 // TestEveryFieldIsExplained keeps `kubectl explain` useful.
 func TestEveryFieldIsExplained(t *testing.T) {
-	walk(rootSchema(readDefinition(t)), "", func(path string, s *apiextensions.JSONSchemaProps) {
-		if s.Description == "" && path != "metadata" && !strings.HasSuffix(path, "[]") {
-			t.Errorf("%s has no description", path)
-		}
+	eachKind(t, func(t *testing.T, kind *kind) {
+		walk(rootSchema(readDefinition(t, kind)), "", func(path string, s *apiextensions.JSONSchemaProps) {
+			if s.Description == "" && path != "metadata" && !strings.HasSuffix(path, "[]") {
+				t.Errorf("%s has no description", path)
+			}
+		})
 	})
 }
 

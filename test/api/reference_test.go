@@ -13,13 +13,14 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 )
 
-const referenceFile = "../../docs/reference/mockupstack.md"
-
 var updateGolden = flag.Bool("update", false, "write the reference page anew")
 
-// TestReferenceGolden holds the reference page to the definition; with -update it writes the page.
-func TestReferenceGolden(t *testing.T) {
-	want := reference(readDefinition(t))
+// TestReferenceGolden holds the reference pages to the definitions; with -update it writes the pages.
+func TestReferenceGolden(t *testing.T) { eachKind(t, referenceGolden) }
+
+func referenceGolden(t *testing.T, kind *kind) {
+	referenceFile := "../../docs/reference/" + kind.page
+	want := reference(readDefinition(t, kind), kind.head)
 	if *updateGolden {
 		if err := os.WriteFile(referenceFile, want, 0o644); err != nil {
 			t.Fatal(err)
@@ -34,7 +35,7 @@ func TestReferenceGolden(t *testing.T) {
 	}
 }
 
-const referenceHead = `# MockupStack
+const stackHead = `# MockupStack
 
 ` + "`mockup.dev/v1alpha1`" + `, namespaced; short names ` + "`stack`, `stacks`" + `.
 
@@ -49,9 +50,9 @@ type section struct {
 	schema *apiextensions.JSONSchemaProps
 }
 
-func reference(crd *apiextensions.CustomResourceDefinition) []byte {
+func reference(crd *apiextensions.CustomResourceDefinition, head string) []byte {
 	var page bytes.Buffer
-	page.WriteString(referenceHead)
+	page.WriteString(head)
 	for _, s := range sections(rootSchema(crd)) {
 		fmt.Fprintf(&page, "\n## %s\n\n%s\n\n", code(s.paths...), s.schema.Description)
 		page.WriteString("| field | type | meaning |\n|---|---|---|\n")

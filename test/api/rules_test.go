@@ -10,26 +10,28 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// stored is the object that the case updates, or nil.
-func (r refusal) stored() *unstructured.Unstructured {
+// stored is the object that a case updates, or nil.
+func (k *kind) stored(r refusal) *unstructured.Unstructured {
 	if r.from == nil {
 		return nil
 	}
-	return stack(r.from)
+	return k.object(r.from)
 }
 
 // TestCasesInProcess tells fast, without a server, whether each case is decided as it says.
-func TestCasesInProcess(t *testing.T) {
-	j, err := newJudge(readDefinition(t))
+func TestCasesInProcess(t *testing.T) { eachKind(t, casesInProcess) }
+
+func casesInProcess(t *testing.T, kind *kind) {
+	j, err := newJudge(readDefinition(t, kind))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range refusals() {
+	for _, c := range kind.cases() {
 		t.Run(c.name, func(t *testing.T) {
-			if errs := j.refuse(stack(c.accepted), c.stored()); len(errs) > 0 {
+			if errs := j.refuse(kind.object(c.accepted), kind.stored(c)); len(errs) > 0 {
 				t.Errorf("the neighbour is refused: %v", errs.ToAggregate())
 			}
-			errs := j.refuse(stack(c.refused), c.stored())
+			errs := j.refuse(kind.object(c.refused), kind.stored(c))
 			if len(errs) != 1 {
 				t.Fatalf("%d causes, want 1: %v", len(errs), errs.ToAggregate())
 			}
@@ -42,10 +44,12 @@ func TestCasesInProcess(t *testing.T) {
 
 // TestEveryRuleHasItsCase takes each CEL rule out of the definition in turn: that must turn at least one case red, and each
 // case must hang on exactly one rule.
-func TestEveryRuleHasItsCase(t *testing.T) {
-	cases := refusals()
+func TestEveryRuleHasItsCase(t *testing.T) { eachKind(t, everyRuleHasItsCase) }
+
+func everyRuleHasItsCase(t *testing.T, kind *kind) {
+	cases := kind.cases()
 	deciding := map[string][]string{} // rules by case
-	crd := readDefinition(t)
+	crd := readDefinition(t, kind)
 	rules := ruleNames(crd)
 	for _, rule := range rules {
 		j, err := newJudge(without(crd.DeepCopy(), rule))
@@ -54,7 +58,7 @@ func TestEveryRuleHasItsCase(t *testing.T) {
 		}
 		red := 0
 		for _, c := range cases {
-			if !concerns(rule, c.field) || len(j.refuse(stack(c.refused), c.stored())) > 0 {
+			if !concerns(rule, c.field) || len(j.refuse(kind.object(c.refused), kind.stored(c))) > 0 {
 				continue
 			}
 			red++

@@ -29,28 +29,30 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stacks := client.Resource(schema.GroupVersionResource{Group: "mockup.dev", Version: "v1alpha1", Resource: "mockupstacks"}).Namespace("default")
-	t.Run("refuses", func(t *testing.T) {
-		for _, c := range append(refusals(), boundCases(t)...) {
-			t.Run(c.name, func(t *testing.T) { check(t, stacks, c) })
+	of := func(kind *kind) dynamic.ResourceInterface {
+		return client.Resource(schema.GroupVersionResource{Group: "mockup.dev", Version: "v1alpha1", Resource: kind.resource}).Namespace("default")
+	}
+	eachKind(t, func(t *testing.T, kind *kind) {
+		for _, c := range append(kind.cases(), boundCases(t, kind)...) {
+			t.Run(c.name, func(t *testing.T) { check(t, kind, of(kind), c) })
 		}
 	})
-	t.Run("unknown fields", func(t *testing.T) { checkUnknownFields(t, stacks) })
-	t.Run("samples", func(t *testing.T) { checkSamples(t, stacks) })
+	t.Run("unknown fields", func(t *testing.T) { checkUnknownFields(t, of(stacks)) })
+	t.Run("samples", func(t *testing.T) { checkSamples(t, of) })
 }
 
-// check offers the neighbour and the refused stack of a case, in dry runs.
-func check(t *testing.T, stacks dynamic.ResourceInterface, c refusal) {
+// check offers the neighbour and the refused object of a case, in dry runs.
+func check(t *testing.T, kind *kind, objects dynamic.ResourceInterface, c refusal) {
 	var offer func(e edits) error
 	if c.from == nil {
-		offer = func(e edits) error { return create(stacks, stack(e), metav1.DryRunAll) }
+		offer = func(e edits) error { return create(objects, kind.object(e), metav1.DryRunAll) }
 	} else {
-		offer = func(e edits) error { return update(stacks, stack(e)) }
-		if err := create(stacks, stack(c.from)); err != nil {
-			t.Fatalf("storing the stack to update: %v", err)
+		offer = func(e edits) error { return update(objects, kind.object(e)) }
+		if err := create(objects, kind.object(c.from)); err != nil {
+			t.Fatalf("storing the object to update: %v", err)
 		}
 		defer func() {
-			if err := stacks.Delete(context.Background(), "stack", metav1.DeleteOptions{}); err != nil {
+			if err := objects.Delete(context.Background(), kind.object(nil).GetName(), metav1.DeleteOptions{}); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -64,18 +66,18 @@ func check(t *testing.T, stacks dynamic.ResourceInterface, c refusal) {
 	}
 }
 
-func create(stacks dynamic.ResourceInterface, u *unstructured.Unstructured, dryRun ...string) error {
-	_, err := stacks.Create(context.Background(), u, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun})
+func create(objects dynamic.ResourceInterface, u *unstructured.Unstructured, dryRun ...string) error {
+	_, err := objects.Create(context.Background(), u, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun})
 	return err
 }
 
-func update(stacks dynamic.ResourceInterface, u *unstructured.Unstructured) error {
-	stored, err := stacks.Get(context.Background(), u.GetName(), metav1.GetOptions{})
+func update(objects dynamic.ResourceInterface, u *unstructured.Unstructured) error {
+	stored, err := objects.Get(context.Background(), u.GetName(), metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
 	u.SetResourceVersion(stored.GetResourceVersion())
-	_, err = stacks.Update(context.Background(), u, metav1.UpdateOptions{FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
+	_, err = objects.Update(context.Background(), u, metav1.UpdateOptions{FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
@@ -94,24 +96,24 @@ func causes(err error) (found []metav1.StatusCause) {
 }
 
 // checkUnknownFields is about what Kubernetes has and a stack has not, because Podman would ignore it.
-func checkUnknownFields(t *testing.T, stacks dynamic.ResourceInterface) {
+func checkUnknownFields(t *testing.T, objects dynamic.ResourceInterface) {
 	for _, path := range []string{
 		"spec.services[0].probes.liveness.sleep",
 		"spec.services[0].resources.claims",
 		"spec.services[0].resources.limits.ephemeral-storage",
 		"spec.services[0].securityContext",
 	} {
-		err := create(stacks, stack(one(path, "1")), metav1.DryRunAll)
+		err := create(objects, stacks.object(one(path, "1")), metav1.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), `unknown field "`+path+`"`) {
 			t.Errorf("%s: got %v, want it to be refused as unknown", path, err)
 		}
 	}
-	if err := create(stacks, stack(one("spec.services[0].probes.liveness.tcpSocket.port", "http")), metav1.DryRunAll); err == nil {
+	if err := create(objects, stacks.object(one("spec.services[0].probes.liveness.tcpSocket.port", "http")), metav1.DryRunAll); err == nil {
 		t.Error("a named port is accepted")
 	}
 }
 
-func checkSamples(t *testing.T, stacks dynamic.ResourceInterface) {
+func checkSamples(t *testing.T, of func(*kind) dynamic.ResourceInterface) {
 	files, err := filepath.Glob("../../config/samples/*.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -129,16 +131,20 @@ func checkSamples(t *testing.T, stacks dynamic.ResourceInterface) {
 		if err := yaml.UnmarshalStrict(data, &u.Object); err != nil {
 			t.Fatalf("reading %s: %v", file, err)
 		}
+		objects := of(stacks)
+		if u.GetKind() == "ObservabilityAddon" {
+			objects = of(addons)
+		}
 		options := metav1.ApplyOptions{FieldManager: "test"}
-		if _, err := stacks.Apply(context.Background(), u.GetName(), u, options); err != nil {
+		if _, err := objects.Apply(context.Background(), u.GetName(), u, options); err != nil {
 			t.Errorf("%s is refused: %v", file, err)
 		}
-		if err := create(stacks, u, metav1.DryRunAll); !apierrors.IsAlreadyExists(err) {
+		if err := create(objects, u, metav1.DryRunAll); !apierrors.IsAlreadyExists(err) {
 			t.Errorf("%s is not accepted strictly: %v", file, err)
 		}
 		applied++
 	}
-	if applied < 2 {
-		t.Errorf("%d samples, want at least 2", applied)
+	if applied < 3 {
+		t.Errorf("%d samples, want at least 3", applied)
 	}
 }
