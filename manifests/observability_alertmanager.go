@@ -8,13 +8,14 @@ import (
 const (
 	alertmanagerConfigDir  = "/etc/mockup/alertmanager"
 	alertmanagerConfigFile = "alertmanager.yml"
+	messagesFile           = "messages.tmpl"
 	alertmanagerDataDir    = "/alertmanager"
 )
 
 // alertmanager sends alerts to people.
 func (r *addonRenderer) alertmanager() program {
 	a := r.addon.Spec.Alerting
-	config, err := r.alertmanagerConfig()
+	files, err := r.alertmanagerConfig()
 	return program{
 		name: ComponentAlertmanager, err: err,
 		image: a.Image, defaultImage: ImageAlertmanager, user: prometheusUser,
@@ -22,21 +23,17 @@ func (r *addonRenderer) alertmanager() program {
 		args: []string{
 			"--config.file=" + alertmanagerConfigDir + "/" + alertmanagerConfigFile,
 			"--storage.path=" + alertmanagerDataDir,
+			"--web.external-url=" + r.externalURL(ComponentAlertmanager),
 			"--cluster.listen-address=", // there is one
 			"--log.format=json",
 		},
 		ports:     []corev1.ContainerPort{exposedPort("http", PortAlertmanager, a.Expose)},
 		probe:     httpReadiness("/-/ready", PortAlertmanager),
 		resources: a.Resources, defaultResources: alertmanagerResources(),
-		configs: []configFolder{{use: "config", dir: alertmanagerConfigDir, files: config, stable: true}},
+		configs: []configFolder{{use: "config", dir: alertmanagerConfigDir, files: files, stable: true}},
 		secrets: receiverSecrets(a),
 		reload:  httpReload("POST", PortAlertmanager, "/-/reload"),
 		test:    []string{"/bin/amtool", "check-config", alertmanagerConfigDir + "/" + alertmanagerConfigFile},
 		storage: stored(a.Storage, "1Gi"), dataDir: alertmanagerDataDir,
 	}
-}
-
-// alertmanagerConfig are its files.
-func (r *addonRenderer) alertmanagerConfig() (map[string]string, error) {
-	return map[string]string{alertmanagerConfigFile: "route:\n  receiver: nobody\nreceivers:\n- name: nobody\n"}, nil
 }

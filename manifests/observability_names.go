@@ -81,3 +81,15 @@ func (r *addonRenderer) wants(name string) bool {
 
 // on tells whether a part is wanted, which it is unless it is said otherwise.
 func on(enabled *bool) bool { return enabled == nil || *enabled }
+
+// Unique names of the dashboards, by which links find them.
+const (
+	dashboardLevels     = "mockup-levels"
+	dashboardServices   = "mockup-services"
+	dashboardGateway    = "mockup-gateway"
+	dashboardContainers = "mockup-containers"
+	dashboardLogs       = "mockup-logs"
+	dashboardTraces     = "mockup-traces"
+	dashboardAlerts     = "mockup-alerts"
+	dashboardOperator   = "mockup-operator"
+)

@@ -2,6 +2,8 @@ package manifests
 
 import (
 	"cmp"
+	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -90,6 +92,12 @@ func exposedPort(name string, port int32, e v1alpha1.Exposure) corev1.ContainerP
 // loopback is the address on the host by default: the programs let everybody in.
 const loopback = "127.0.0.1"
 
+// isAny tells whether an address stands for all that the host has.
+func isAny(ip string) bool {
+	a, err := netip.ParseAddr(ip)
+	return err == nil && a.IsUnspecified()
+}
+
 // isLoopback tells whether only the host itself gets to an address.
 func isLoopback(ip string) bool {
 	a, err := netip.ParseAddr(ip)
@@ -134,3 +142,23 @@ func mount(pod *corev1.PodSpec, v corev1.Volume, path string, readOnly bool) {
 
 // hostPathName is the name of a volume that is a folder of the node.
 func hostPathName(path string) string { return strings.ReplaceAll(strings.Trim(path, "/"), "/", "-") }
+
+// externalURL is where people find a component: on the host, or by its name inside the stack.
+func (r *addonRenderer) externalURL(component string) string {
+	spec := &r.addon.Spec
+	e, port := spec.Dashboards.Expose, int32(PortGrafana)
+	switch component {
+	case ComponentPrometheus:
+		e, port = spec.Metrics.Expose, PortPrometheus
+	case ComponentAlertmanager:
+		e, port = spec.Alerting.Expose, PortAlertmanager
+	}
+	exposed := exposedPort("", port, e)
+	switch {
+	case exposed.HostPort == 0:
+		return fmt.Sprintf("http://%s:%d", component, port)
+	case isLoopback(exposed.HostIP) || isAny(exposed.HostIP):
+		return fmt.Sprintf("http://localhost:%d", exposed.HostPort)
+	}
+	return "http://" + net.JoinHostPort(exposed.HostIP, strconv.Itoa(int(exposed.HostPort)))
+}

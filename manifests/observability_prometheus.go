@@ -5,6 +5,9 @@ import (
 	_ "embed" // its configuration
 	"text/template"
 
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/prometheus/config"
+	_ "github.com/prometheus/prometheus/discovery/dns" // so that config knows it
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -17,13 +20,15 @@ var prometheusTemplate = template.Must(template.New("prometheus.yml").Parse(prom
 const (
 	prometheusConfigDir  = "/etc/mockup/prometheus"
 	prometheusConfigFile = "prometheus.yml"
+	rulesFile            = "rules.yml"
+	objectivesFile       = "objectives.yml"
 	prometheusDataDir    = "/prometheus"
 )
 
 // prometheus collects and keeps metrics, and finds out what is to be alerted.
 func (r *addonRenderer) prometheus() program {
 	m := r.addon.Spec.Metrics
-	config, err := r.prometheusConfig()
+	files, err := r.prometheusConfig()
 	return program{
 		name: ComponentPrometheus, err: err,
 		image: m.Image, defaultImage: ImagePrometheus, user: prometheusUser,
@@ -32,14 +37,15 @@ func (r *addonRenderer) prometheus() program {
 			"--config.file=" + prometheusConfigDir + "/" + prometheusConfigFile,
 			"--storage.tsdb.path=" + prometheusDataDir,
 			"--storage.tsdb.retention.time=" + cmp.Or(m.Retention, defaultMetricsRetention),
-			"--web.enable-lifecycle", // for reloads; there is no way to stop it that a reader of metrics could not find anyway
+			"--web.external-url=" + r.externalURL(ComponentPrometheus),
+			"--web.enable-lifecycle", // for reloads
 			"--enable-feature=exemplar-storage",
 			"--log.format=json",
 		},
 		ports:     []corev1.ContainerPort{exposedPort("http", PortPrometheus, m.Expose)},
 		probe:     httpReadiness("/-/ready", PortPrometheus),
 		resources: m.Resources, defaultResources: prometheusResources(),
-		configs: []configFolder{{use: "config", dir: prometheusConfigDir, files: config, stable: true}},
+		configs: []configFolder{{use: "config", dir: prometheusConfigDir, files: files, stable: true}},
 		reload:  httpReload("POST", PortPrometheus, "/-/reload"),
 		test:    []string{"/bin/promtool", "check", "config", prometheusConfigDir + "/" + prometheusConfigFile},
 		storage: stored(m.Storage, "10Gi"), dataDir: prometheusDataDir,
@@ -94,6 +100,20 @@ func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
 			values.Components = append(values.Components, prometheusTarget{Name: c.name, Target: r.target(c.name, c.port)})
 		}
 	}
-	config, err := filled(prometheusTemplate, values)
-	return map[string]string{prometheusConfigFile: config}, err
+	files, err := r.rulesFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range sortedKeys(files) {
+		values.Rules = append(values.Rules, prometheusConfigDir+"/"+name)
+	}
+	text, err := filled(prometheusTemplate, values)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := config.Load(text, promslog.NewNopLogger()); err != nil {
+		return nil, &InvalidError{Field: "spec.metrics", Reason: "Prometheus refuses what would come of it: " + err.Error()}
+	}
+	files[prometheusConfigFile] = text
+	return files, nil
 }

@@ -27,27 +27,20 @@ const (
 func (r *addonRenderer) promtail() program {
 	l := r.addon.Spec.Logs
 	config, err := r.promtailConfig()
-	file := "-config.file=" + promtailConfigDir + "/" + promtailConfigFile
 	return program{
 		name: ComponentPromtail, err: err,
 		image: l.AgentContainer.Image, defaultImage: ImagePromtail,
 		command:   []string{"/usr/bin/promtail"},
-		args:      []string{file},
+		args:      []string{"-config.file=" + promtailConfigDir + "/" + promtailConfigFile},
 		ports:     []corev1.ContainerPort{containerPort("http", PortPromtail)},
 		probe:     httpReadiness("/ready", PortPromtail),
 		resources: l.AgentContainer.Resources, defaultResources: promtailResources(),
-		configs: []configFolder{{use: "config", dir: promtailConfigDir, files: map[string]string{promtailConfigFile: config}, stable: true}},
-		reload:  httpReload("POST", PortPromtail, "/reload"),
-		test:    []string{"/usr/bin/promtail", "-check-syntax", file},
+		configs: []configFolder{{use: "config", dir: promtailConfigDir, files: map[string]string{promtailConfigFile: config}}},
 		// Where it has read to must outlive it, else lines are read twice or never.
 		storage: stored(v1alpha1.Storage{ReclaimPolicy: v1alpha1.ReclaimDelete}, "64Mi"), dataDir: promtailDataDir,
 		onEveryNode: true, hostPaths: []string{podLogs},
 	}
 }
-
-// logFiles of a container: the one that is written to, and those that were rotated, maybe while the agent was away. What was
-// compressed meanwhile is lost to it.
-var logFiles = []string{"*.log", "*.log.*[0-9]"}
 
 // logSource is a container whose log is read.
 type logSource struct{ Service, Container string }
@@ -62,7 +55,7 @@ func (r *addonRenderer) promtailConfig() (string, error) {
 	}{
 		Port: PortPromtail, DataDir: promtailDataDir, Logs: podLogs,
 		Loki:  "http://" + r.target(ComponentLoki, PortLoki),
-		Stack: r.stack.Name, Namespace: r.owner.Namespace, Files: logFiles, Buckets: latencyBuckets, Sources: r.logSources(),
+		Stack: r.stack.Name, Namespace: r.owner.Namespace, Buckets: latencyBuckets, Sources: r.logSources(),
 	}
 	if r.stack.Spec.Gateway != nil {
 		values.Gateway = ServiceName(r.stack.Name, ComponentGateway)
