@@ -16,6 +16,8 @@ const (
 	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
 	// ImageJaeger receives and keeps traces.
 	ImageJaeger = "docker.io/jaegertracing/jaeger:2.13.0"
+	// ImageGrafana shows all of it.
+	ImageGrafana = "docker.io/grafana/grafana:12.4.4"
 	// ImageNginxExporter turns the gateway's own figures into metrics.
 	ImageNginxExporter = "docker.io/nginx/nginx-prometheus-exporter:1.5.1"
 )
@@ -24,6 +26,7 @@ const (
 func Catalogue() map[string]string {
 	return map[string]string{
 		"alertmanager":   ImageAlertmanager,
+		"grafana":        ImageGrafana,
 		"jaeger":         ImageJaeger,
 		"loki":           ImageLoki,
 		"nginx":          ImageNginx,
