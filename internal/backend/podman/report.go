@@ -154,7 +154,7 @@ func (j *judgement) workload(w *wantedWorkload) backend.State {
 	switch {
 	case phase == backend.Failed:
 	case settled && phase == backend.Ready && int(state.Ready) == w.replicas:
-		phase, reason, message = backend.Ready, "", ""
+		phase, reason, message = backend.Ready, "", j.unkept(c)
 	case j.overdue(w):
 		phase, reason, message = backend.Failed, backend.ReasonDeadline, fmt.Sprintf("no progress within %s: %s", w.rollout.deadline, message)
 	case !settled && len(c.old) > 0:

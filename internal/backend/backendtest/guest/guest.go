@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ type Process struct {
 //	exit CODE                                   end with that code
 //	sleep D                                     end after that time
 //	eat MIB                                     take up that much memory, and keep it
+//	say N                                       print that many lines of 100 bytes, numbered from 0
 //	cat FILE | env NAME | resolve NAME          print a file, a variable, the addresses of a name (none: an empty line)
 //	get URL                                     print the body of an answer; ends with 1 unless it is 200
 //	dial ADDRESS D                              print "open" or "closed": whether a TCP connection comes about in that time
@@ -128,6 +130,7 @@ func commands() map[string]command {
 		"exit":       {1, exit},
 		"sleep":      {1, sleep},
 		"eat":        {1, eat},
+		"say":        {1, say},
 		"cat":        {1, cat},
 		"env":        {1, printEnv},
 		"resolve":    {1, resolve},
@@ -186,6 +189,23 @@ func eat(ctx context.Context, _ Process, args []string) error {
 	}
 	<-ctx.Done()
 	return fmt.Errorf("%w with %d MiB in hand", ctx.Err(), len(eaten))
+}
+
+// SaidLine is the line of that number that "say" prints, without its end.
+func SaidLine(n int) string { return fmt.Sprintf("%-99s", fmt.Sprintf("line %d", n)) }
+
+func say(_ context.Context, p Process, args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("%q lines: %w", args[0], err)
+	}
+	out := bufio.NewWriter(p.Stdout)
+	for i := range n {
+		if _, err := fmt.Fprintln(out, SaidLine(i)); err != nil {
+			return fmt.Errorf("writing to the log: %w", err)
+		}
+	}
+	return out.Flush()
 }
 
 func cat(_ context.Context, p Process, args []string) error {
