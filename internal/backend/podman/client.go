@@ -314,6 +314,17 @@ func (c *client) restartContainer(ctx context.Context, id string) error {
 	return nil
 }
 
+func (c *client) signal(ctx context.Context, id, name string) error {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	if err := containers.Kill(ctx, id, &containers.KillOptions{Signal: &name}); err != nil {
+		return fmt.Errorf("sending %s to container %.12s: %w", name, id, err)
+	}
+	return nil
+}
+
 func (c *client) setRestart(ctx context.Context, id string, policy restartPolicy) error {
 	ctx, err := c.connection(ctx)
 	if err != nil {

@@ -28,6 +28,8 @@ type engine interface {
 	removePod(ctx context.Context, id string, grace time.Duration) error
 	startContainer(ctx context.Context, id string) error
 	restartContainer(ctx context.Context, id string) error
+	// signal the first process of a container.
+	signal(ctx context.Context, id, name string) error
 	// setRestart changes whether Podman itself starts a container again that ended.
 	setRestart(ctx context.Context, id string, policy restartPolicy) error
 	// details of a container that no list shows.

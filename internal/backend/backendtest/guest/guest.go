@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,18 +38,21 @@ type Process struct {
 	WriteFile  func(path string, data []byte) error
 	AppendFile func(path string, data []byte) error
 	RemoveFile func(path string) error
-	Stdin      io.Reader
-	Stdout     io.Writer
-	Stderr     io.Writer
+	// Hangup tells of a SIGHUP; nil for none.
+	Hangup <-chan os.Signal
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
 }
 
 // Run does what p.Args ask for and returns the exit code; the end of ctx asks it to stop. Commands are joined by the
 // word "then".
 //
-//	serve [-port N] [-also N] [-never-ready] [-unready-file F] [-drain D] [-note F]
+//	serve [-port N] [-also N] [-never-ready] [-unready-file F] [-drain D] [-note F] [-reload-from F -reload-to F]
 //	                                            serve HTTP: /readyz, /wait/D answers after that time, anything else answers
 //	                                            200 with the path; not ready while F exists; goes on for D after being
-//	                                            asked to stop, and notes "term" in F when asked
+//	                                            asked to stop, and notes "term" in F when asked;
+//	                                            POST /reload and SIGHUP have it copy a file to another
 //	exit CODE                                   end with that code
 //	sleep D                                     end after that time
 //	eat MIB                                     take up that much memory, and keep it
