@@ -34,7 +34,7 @@ func (r *renderer) gateway() (component, error) {
 	tls := gatewayReference(stack, g)
 
 	annotations := map[string]string{
-		AnnotationReload:     jsonArray(append(nginxCommand(), "-s", "reload")),
+		AnnotationReload:     Reload{Command: append(nginxCommand(), "-s", "reload")}.String(),
 		AnnotationReloadTest: jsonArray(append(nginxCommand(), "-t")),
 	}
 	annotateConfig(annotations, GatewayConfigName(stack), digestData(config))

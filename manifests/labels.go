@@ -45,19 +45,12 @@ const (
 	// AnnotationChangeCause on a stack, and on the revisions made of it, is what somebody says of a change, under the name
 	// that `kubectl rollout history` reads.
 	AnnotationChangeCause = "kubernetes.io/change-cause"
-	// AnnotationReload on a pod template is the command, a JSON array, by which the main container's program takes up
-	// changed configuration without a restart, and AnnotationReloadTest the one that tests it first. In place of a command,
-	// [ReloadHTTP, METHOD, PORT, PATH] is a request to the container, and [ReloadWatched] says that the program looks at
-	// its files by itself. On a template that has
-	// them, they take up everything that has a digest there.
+	// AnnotationReload on a pod template is how the main container's program takes up changed configuration without a
+	// restart: a command as a JSON array, {"httpPost":{"port":9090,"path":"/-/reload"}}, or {"signal":"SIGHUP"}, see Reload.
+	// AnnotationReloadTest is the command that tests it first. On a template that has them, they take up everything that
+	// has a digest there.
 	AnnotationReload     = "mockup.dev/reload"
 	AnnotationReloadTest = "mockup.dev/reload-test"
-)
-
-// Ways to reload that are no command, as first words in AnnotationReload.
-const (
-	ReloadHTTP    = "@http"
-	ReloadWatched = "@watched"
 )
 
 // objectLabels are on every object of an owner.

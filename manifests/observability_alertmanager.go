@@ -32,7 +32,7 @@ func (r *addonRenderer) alertmanager() program {
 		resources: a.Resources, defaultResources: alertmanagerResources(),
 		configs: []configFolder{{use: "config", dir: alertmanagerConfigDir, files: files, stable: true}},
 		secrets: receiverSecrets(a),
-		reload:  httpReload("POST", PortAlertmanager, "/-/reload"),
+		reload:  httpReload(PortAlertmanager, "/-/reload"),
 		test:    []string{"/bin/amtool", "check-config", alertmanagerConfigDir + "/" + alertmanagerConfigFile},
 		storage: stored(a.Storage, "1Gi"), dataDir: alertmanagerDataDir,
 	}

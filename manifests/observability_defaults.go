@@ -40,11 +40,8 @@ func jaegerResources() corev1.ResourceRequirements   { return amounts("50m", "64
 func grafanaResources() corev1.ResourceRequirements  { return amounts("50m", "128Mi", "1", "512Mi") }
 func exporterResources() corev1.ResourceRequirements { return amounts("10m", "16Mi", "200m", "64Mi") }
 
-// httpReload is a request in place of a command, for programs whose images have none that would tell them: the method, the
-// port of the main container, and the path. It has worked if the answer is 2xx. See AnnotationReload.
-func httpReload(method string, port int, path string) []string {
-	return []string{ReloadHTTP, method, strconv.Itoa(port), path}
-}
+// httpReload is for programs whose images have no command that would tell them.
+func httpReload(port int, path string) *Reload { return &Reload{HTTPPost: &HTTPPost{Port: port, Path: path}} }
 
 // hours of a period such as 2d, as Go reads them.
 func hours(period string) (string, error) {

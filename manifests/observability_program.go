@@ -35,7 +35,8 @@ type program struct {
 	configs []configFolder
 	err     error
 	// reload is how it takes up changed configuration, and test how that is tried out; none if it has to be restarted.
-	reload, test []string
+	reload *Reload
+	test   []string
 	// secrets that it reads as files.
 	secrets []Reference
 	// storage that it keeps, at dataDir; nil for none.

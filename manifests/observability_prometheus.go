@@ -46,7 +46,7 @@ func (r *addonRenderer) prometheus() program {
 		probe:     httpReadiness("/-/ready", PortPrometheus),
 		resources: m.Resources, defaultResources: prometheusResources(),
 		configs: []configFolder{{use: "config", dir: prometheusConfigDir, files: files, stable: true}},
-		reload:  httpReload("POST", PortPrometheus, "/-/reload"),
+		reload:  httpReload(PortPrometheus, "/-/reload"),
 		test:    []string{"/bin/promtool", "check", "config", prometheusConfigDir + "/" + prometheusConfigFile},
 		storage: stored(m.Storage, "10Gi"), dataDir: prometheusDataDir,
 		everywhere: true, // to reach what it reads

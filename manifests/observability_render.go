@@ -51,7 +51,7 @@ func (r *addonRenderer) program(p program) (rendered, error) {
 		annotateConfig(annotations, s.Name, r.facts.digest(s.Kind, s.Name))
 	}
 	if p.reload != nil {
-		annotations[AnnotationReload] = jsonArray(p.reload)
+		annotations[AnnotationReload] = p.reload.String()
 	}
 	if p.test != nil {
 		annotations[AnnotationReloadTest] = jsonArray(p.test)

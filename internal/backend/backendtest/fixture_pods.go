@@ -76,6 +76,16 @@ func reloads(d *appsv1.Deployment, c *corev1.ConfigMap) {
 	digested(d, c)
 }
 
+// told has the guest program of d take up changes of c, mounted at /config, when it is told in that way. It says no to those
+// that hold the word "broken", and copies the others to /scratch.
+func told(d *appsv1.Deployment, c *corev1.ConfigMap, how manifests.Reload) {
+	mountConfig(d, c, "/config")
+	mountScratch(d, "/scratch")
+	d.Spec.Template.Spec.Containers[0].Args = []string{"serve", "-reload-from", "/config/message", "-reload-to", "/scratch/loaded"}
+	annotate(d, manifests.AnnotationReload, how.String())
+	digested(d, c)
+}
+
 // digested notes the content of c in the template of d, as rendering does.
 func digested(d *appsv1.Deployment, c *corev1.ConfigMap) {
 	digest := ""

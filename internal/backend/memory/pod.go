@@ -33,9 +33,11 @@ type pod struct {
 	readySince time.Time
 	started    time.Time
 	server     guest.Server
-	// loaded and refused are the digests of the configuration that its program has taken up, and of one that it did not.
+	// loaded and refused are the digests of the configuration that its program has taken up, and of one that it did not, with what it
+	// said of that.
 	loaded  string
 	refused string
+	said    string
 
 	restarts int32
 	// exitCode of the main container when it has ended.

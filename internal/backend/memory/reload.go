@@ -3,7 +3,6 @@ package memory
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +38,7 @@ func (s *step) reload(th *thing, w workload, pods []*pod, hash string, content m
 			continue
 		}
 		if p.refused == digest {
-			th.reload = "the program refused its changed configuration"
+			th.reload = p.said
 			continue
 		}
 		scratch := &pod{template: p.template, volumes: map[string]map[string][]byte{}}
@@ -47,14 +46,15 @@ func (s *step) reload(th *thing, w workload, pods []*pod, hash string, content m
 			scratch.volumes[name] = maps.Clone(files)
 		}
 		fill(scratch, content)
-		if err := scratch.command(w.template.Annotations[manifests.AnnotationReloadTest]); err != nil {
-			p.refused, th.reload = digest, err.Error()
+		err := scratch.command(w.template.Annotations[manifests.AnnotationReloadTest])
+		if err == nil {
+			fill(p, content)
+			err = p.tell(w.template.Annotations[manifests.AnnotationReload])
+		}
+		if err != nil {
+			p.refused, p.said, th.reload = digest, err.Error(), err.Error()
 			s.touched = true
 			continue
-		}
-		fill(p, content)
-		if err := p.command(w.template.Annotations[manifests.AnnotationReload]); err != nil {
-			th.reload = err.Error()
 		}
 		p.loaded, p.refused = digest, ""
 		s.wrote()
@@ -70,16 +70,48 @@ func fill(p *pod, content map[string]map[string][]byte) {
 	}
 }
 
+// tell the main container's program to take up what changed. Nobody hears what became of a signal.
+func (p *pod) tell(text string) error {
+	how, err := manifests.ParseReload(text)
+	if err != nil {
+		return err
+	}
+	process := p.process(p.main(), p.main().Args, free{})
+	switch {
+	case how.Signal != "":
+		_ = guest.Reload(process)
+		return nil
+	case how.HTTPPost == nil:
+		return p.command(text)
+	case !slices.ContainsFunc(p.main().Ports, func(c corev1.ContainerPort) bool { return int(c.ContainerPort) == how.HTTPPost.Port }):
+		return fmt.Errorf("port %d: connection refused", how.HTTPPost.Port)
+	case how.HTTPPost.Path != guest.ReloadPath:
+		return nil // the program answers anything
+	}
+	return guest.Reload(process)
+}
+
+// unreadable says what is wrong with the annotations of a template, if anything is.
+func (w workload) unreadable() error {
+	if !w.reloads() {
+		return nil
+	}
+	if _, err := manifests.ParseReload(w.template.Annotations[manifests.AnnotationReload]); err != nil {
+		return fmt.Errorf("annotation %s: %w", manifests.AnnotationReload, err)
+	}
+	return nil
+}
+
 // command runs a JSON array as a command in the main container; none succeeds.
 func (p *pod) command(text string) error {
 	if text == "" {
 		return nil
 	}
-	var command []string
-	if err := json.Unmarshal([]byte(text), &command); err != nil {
-		return fmt.Errorf("the command %s: %w", text, err)
+	command, err := manifests.ParseCommand(text)
+	if err != nil {
+		return err
 	}
-	if len(command) == 0 || command[0] != guest.Path {
+	if command[0] != guest.Path {
 		return nil // another program, of which the best is expected
 	}
 	var said bytes.Buffer

@@ -72,6 +72,9 @@ func (s *step) runWorkloads() {
 func (s *step) runWorkload(th *thing, w workload) {
 	pods, hash := s.tenant.podsOf(th.key.ref), w.hash()
 	content, missing := s.gather(w.template)
+	if err := w.unreadable(); err != nil {
+		missing = stuck{backend.ReasonMissing, err.Error()}
+	}
 	if missing.reason != "" {
 		s.stuck[th.key.ref] = missing
 	}

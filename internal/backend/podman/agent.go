@@ -71,19 +71,19 @@ func (a *agent) connect(ctx context.Context) (*node.Client, error) {
 	if a.client != nil {
 		return a.client, nil
 	}
-	rootless, err := a.engine.rootless(ctx)
+	where, err := a.engine.place(ctx)
 	if err != nil {
 		return nil, err
 	}
 	options := node.ClientOptions{Dir: node.DefaultDir(), Log: slog.New(logr.ToSlogHandler(a.log))}
-	if options.Command, err = a.command(rootless, options.Dir); err != nil {
+	if options.Command, err = a.command(where.rootless, options.Dir); err != nil {
 		return nil, err
 	}
 	c, err := node.NewClient(options)
 	if err != nil {
 		return nil, err
 	}
-	a.client, a.rootless = c, rootless
+	a.client, a.rootless = c, where.rootless
 	go c.Keep(context.Background())
 	return c, nil
 }

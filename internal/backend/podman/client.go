@@ -249,7 +249,7 @@ func (c *client) play(ctx context.Context, p playRequest) error {
 	if err != nil {
 		return err
 	}
-	o := &kube.PlayOptions{NoPodPrefix: ptr(true), Quiet: ptr(true), LogDriver: ptr("k8s-file")}
+	o := &kube.PlayOptions{NoPodPrefix: ptr(true), Quiet: ptr(true), LogDriver: ptr(logDriver), LogOptions: ptr(logOptions())}
 	if len(p.networks) > 0 {
 		o.Network = &p.networks
 	}
@@ -310,6 +310,17 @@ func (c *client) restartContainer(ctx context.Context, id string) error {
 	}
 	if err := containers.Restart(ctx, id, nil); err != nil {
 		return fmt.Errorf("restarting container %.12s: %w", id, err)
+	}
+	return nil
+}
+
+func (c *client) signal(ctx context.Context, id, name string) error {
+	ctx, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	if err := containers.Kill(ctx, id, &containers.KillOptions{Signal: &name}); err != nil {
+		return fmt.Errorf("sending %s to container %.12s: %w", name, id, err)
 	}
 	return nil
 }
@@ -636,16 +647,16 @@ func runSession(ctx context.Context, container string, e execRequest) (int, erro
 	return report.ExitCode, nil
 }
 
-func (c *client) rootless(ctx context.Context) (bool, error) {
+func (c *client) place(ctx context.Context) (place, error) {
 	ctx, err := c.connection(ctx)
 	if err != nil {
-		return false, err
+		return place{}, err
 	}
 	info, err := system.Info(ctx, nil)
 	if err != nil {
-		return false, fmt.Errorf("asking Podman about its host: %w", err)
+		return place{}, fmt.Errorf("asking Podman about its host: %w", err)
 	}
-	return info.Host.Security.Rootless, nil
+	return place{rootless: info.Host.Security.Rootless, storage: info.Store.GraphRoot, driver: info.Store.GraphDriverName}, nil
 }
 
 func (c *client) events(ctx context.Context, ready func(), send func(event)) error {

@@ -28,6 +28,8 @@ type engine interface {
 	removePod(ctx context.Context, id string, grace time.Duration) error
 	startContainer(ctx context.Context, id string) error
 	restartContainer(ctx context.Context, id string) error
+	// signal the first process of a container.
+	signal(ctx context.Context, id, name string) error
 	// setRestart changes whether Podman itself starts a container again that ended.
 	setRestart(ctx context.Context, id string, policy restartPolicy) error
 	// details of a container that no list shows.
@@ -54,8 +56,8 @@ type engine interface {
 	logs(ctx context.Context, container string, o logRequest, out io.Writer) error
 	exec(ctx context.Context, container string, e execRequest) (int, error)
 
-	// rootless tells whether Podman runs as an ordinary user.
-	rootless(ctx context.Context) (bool, error)
+	// place is how and where Podman runs.
+	place(ctx context.Context) (place, error)
 
 	// events streams until ctx ends or the connection breaks; send is called for each.
 	events(ctx context.Context, ready func(), send func(event)) error
@@ -63,6 +65,14 @@ type engine interface {
 
 // errBusy is returned by removals of what is still in use.
 var errBusy = errors.New("still in use")
+
+// place is how and where Podman runs.
+type place struct {
+	// rootless tells whether it runs as an ordinary user.
+	rootless bool
+	// storage is the folder of all its storage, and driver the one whose containers are there.
+	storage, driver string
+}
 
 // playError is what a container said when it was started: Podman answers 200 all the same.
 type playError struct{ message string }

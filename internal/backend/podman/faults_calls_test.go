@@ -311,8 +311,12 @@ func (c *calls) exec(ctx context.Context, container string, e execRequest) (int,
 	return ask(ctx, c, "exec", func(ctx context.Context) (int, error) { return c.engine.exec(ctx, container, e) })
 }
 
-func (c *calls) rootless(ctx context.Context) (bool, error) {
-	return ask(ctx, c, "rootless", c.engine.rootless)
+func (c *calls) signal(ctx context.Context, id, name string) error {
+	return c.pass(ctx, "signal", func(ctx context.Context) error { return c.engine.signal(ctx, id, name) })
+}
+
+func (c *calls) place(ctx context.Context) (place, error) {
+	return ask(ctx, c, "place", c.engine.place)
 }
 
 // events whose answer is lost break off at the first one.

@@ -126,7 +126,7 @@ func TestServiceKilledBeforeStart(t *testing.T) {
 	o.mustSettle(t, s.set())
 	web := s.quiet("web")
 	set := s.set(web)
-	want, err := translate(set)
+	want, err := translate(set, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -216,7 +216,7 @@ func (r *rig) whole(set manifests.Set, b *bystander) (*state, error) {
 
 // is complains unless the state is what the set wants, no less and no more.
 func (s *state) is(set manifests.Set) error {
-	want, err := translate(set)
+	want, err := translate(set, "")
 	if err != nil {
 		return err
 	}

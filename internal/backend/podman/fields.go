@@ -16,7 +16,7 @@ import (
 // Refusals lists everything that set asks for and that this backend does not do as written, in the order of its objects.
 // It is pure: nothing is asked of Podman. The error is that of a manifest that can't be read.
 func Refusals(set manifests.Set) ([]backend.Refusal, error) {
-	w, err := translate(set)
+	w, err := translate(set, "")
 	return w.refused, err
 }
 

@@ -155,7 +155,7 @@ var volumesField = field{other: "this type of volume does not exist on Podman", 
 	"persistentVolumeClaim": object(fields{"claimName": had(), "readOnly": had()}),
 	"configMap":             object(fields{"name": had(), "items": itemFields, "defaultMode": had(), "optional": only(reasonOptional, false)}),
 	"secret":                object(fields{"secretName": had(), "items": itemFields, "defaultMode": had(), "optional": only(reasonOptional, false)}),
-	"hostPath":              object(fields{"path": had(), "type": had()}),
+	"hostPath":              object(fields{"path": {refuse: holdsLogs}, "type": had()}),
 	"image":                 never("its image is not looked for beforehand: without it the pod does not start"),
 }}
 

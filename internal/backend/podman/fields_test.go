@@ -224,6 +224,8 @@ func TestPodFields(t *testing.T) {
 			"volumes[v].persistentVolumeClaim.readOnly it is not enforced"},
 		`volumes: [{name: v}]`: {"volumes[v] it has no type"},
 		`volumes: [{name: v, hostPath: {path: /a, type: Directory}}]`:    nil,
+		`volumes: [{name: v, hostPath: {path: /var/log/pods}}]`:          nil,
+		`volumes: [{name: v, hostPath: {path: /var/log}}]`:               {"volumes[v].hostPath.path"},
 		`volumes: [{name: v, configMap: {name: c, defaultMode: 0o444}}]`: nil,
 		`volumes: [{name: v, configMap: {name: c, optional: true, items: [{key: a, path: b/c, mode: 0o400}]}}]`: {
 			"volumes[v].configMap.items[a].mode all files of the volume have its defaultMode", "volumes[v].configMap.items[a].path Podman makes no folders",

@@ -38,6 +38,9 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 		busy: b.tasks.busy(want.owner), held: b.tasks.held(), now: time.Now(),
 	}
 	var err error
+	if s.where, err = b.place(ctx); err != nil {
+		return s, err
+	}
 	if s.pods, err = b.engine.pods(ctx, owner); err != nil {
 		return s, err
 	}

@@ -39,7 +39,9 @@ type seen struct {
 	shut map[string]bool
 	// rejected has, by pod name, the digest of the configuration that its program refused.
 	rejected map[string]string
-	now      time.Time
+	// where Podman is.
+	where place
+	now   time.Time
 }
 
 // readiness of a pod.

@@ -63,6 +63,8 @@ type Backend struct {
 	nets map[string]knownNetwork
 	// memory of each owner between passes.
 	memory map[string]*memory
+	// where Podman is, once it has said so.
+	where place
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -102,7 +104,7 @@ func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 
 // Apply implements backend.Backend.
 func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observation, error) {
-	want, err := b.wanted(set)
+	want, err := b.wanted(ctx, set)
 	if err != nil {
 		return backend.Observation{}, err
 	}
@@ -144,14 +146,18 @@ func sooner(a, b time.Time) time.Time {
 }
 
 // wanted is the set in Podman's terms, if it can be applied at all.
-func (b *Backend) wanted(set manifests.Set) (wanted, error) {
+func (b *Backend) wanted(ctx context.Context, set manifests.Set) (wanted, error) {
 	if len(set.Objects) == 0 && !set.Remove {
 		return wanted{}, fmt.Errorf("the set of %s is empty: removal must be asked for", set.Owner)
 	}
 	if set.Owner.Kind == "" || set.Owner.Namespace == "" || set.Owner.Name == "" {
 		return wanted{}, fmt.Errorf("the set has no owner: %q", set.Owner)
 	}
-	want, err := translate(set)
+	where, err := b.place(ctx)
+	if err != nil {
+		return wanted{}, err
+	}
+	want, err := translate(set, where.podLogs())
 	if err != nil {
 		return wanted{}, fmt.Errorf("translating the set of %s: %w", set.Owner, err)
 	}
@@ -200,6 +206,8 @@ type told struct {
 	fixed map[string]map[string]netip.Addr
 	// failures says of a pod, by name, why it has neither names nor fixed addresses.
 	failures map[string]string
+	// logs says of a pod, by name, why log agents don't find its logs.
+	logs map[string]string
 }
 
 // tellNode has the node agent make names, addresses and policies true.
@@ -212,7 +220,7 @@ func (b *Backend) tellNode(ctx context.Context, want *wanted, s *seen, steps []s
 	if err != nil {
 		return told{}, fmt.Errorf("telling the node agent about %s: %w", want.owner, err)
 	}
-	t := told{failures: answer.Failures, fixed: map[string]map[string]netip.Addr{}}
+	t := told{failures: answer.Failures, logs: answer.Logs, fixed: map[string]map[string]netip.Addr{}}
 	for _, p := range state.Pods {
 		t.fixed[p.Name] = p.Fixed
 	}

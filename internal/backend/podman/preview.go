@@ -18,7 +18,7 @@ const recreation = 2 * time.Second
 
 // Preview implements backend.Previewer.
 func (b *Backend) Preview(ctx context.Context, set manifests.Set) (backend.Forecast, error) {
-	want, err := b.wanted(set)
+	want, err := b.wanted(ctx, set)
 	if err != nil {
 		return backend.Forecast{}, err
 	}

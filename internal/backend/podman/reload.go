@@ -10,7 +10,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
+	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -22,14 +26,14 @@ import (
 type reload struct {
 	// digest of the configuration as it is wanted.
 	digest  string
-	command []string
+	how     manifests.Reload
 	volumes []configVolume
 	// test tries the configuration out; nil when the template has no test.
 	test *playedTest
 }
 
 // reloadable tells of a ConfigMap or Secret whether the pods of a template take up its content while they run: it has a
-// digest among the annotations, and there is a command.
+// digest among the annotations, and there is a way to tell them.
 func reloadable(annotations map[string]string) func(name string) bool {
 	return func(name string) bool {
 		_, noted := annotations[manifests.ConfigAnnotation(name)]
@@ -43,18 +47,18 @@ func (p *wantedPod) reloads(template *corev1.PodTemplateSpec, spec *corev1.PodSp
 		return nil
 	}
 	r := &reload{volumes: v.reloaded}
-	if err := json.Unmarshal([]byte(template.Annotations[manifests.AnnotationReload]), &r.command); err != nil {
+	var err error
+	if r.how, err = manifests.ParseReload(template.Annotations[manifests.AnnotationReload]); err != nil {
 		return fmt.Errorf("annotation %s: %w", manifests.AnnotationReload, err)
 	}
 	versions, _ := json.Marshal(v.loaded) // maps of strings always encode
 	sum := sha256.Sum256(versions)
 	r.digest = hex.EncodeToString(sum[:])[:16]
 	if text := template.Annotations[manifests.AnnotationReloadTest]; text != "" {
-		var command []string
-		if err := json.Unmarshal([]byte(text), &command); err != nil {
+		command, err := manifests.ParseCommand(text)
+		if err != nil {
 			return fmt.Errorf("annotation %s: %w", manifests.AnnotationReloadTest, err)
 		}
-		var err error
 		if r.test, err = p.tested(spec, command, r.digest, v); err != nil {
 			return err
 		}
@@ -92,8 +96,8 @@ func (b *Backend) take(ctx context.Context, owner manifests.Owner, s step) error
 			return err
 		}
 	}
-	if err := b.tell(ctx, s.id, r.command); err != nil {
-		return err
+	if err := b.tell(ctx, s); err != nil {
+		return fmt.Errorf("reloading by %s: %w", r.how, err)
 	}
 	marker := s.want.loadedMarker(owner)
 	if err := b.engine.removeVolume(ctx, marker.name); err != nil {
@@ -102,17 +106,50 @@ func (b *Backend) take(ctx context.Context, owner manifests.Owner, s step) error
 	return b.engine.createVolume(ctx, marker)
 }
 
-// tell runs the command in the container.
-func (b *Backend) tell(ctx context.Context, container string, command []string) error {
+// tell the program of a running pod, in the way of its template.
+func (b *Backend) tell(ctx context.Context, s step) error {
+	how := s.want.reload.how
+	switch {
+	case how.HTTPPost != nil:
+		return b.post(ctx, how.HTTPPost, s.pod)
+	case how.Signal != "":
+		return b.engine.signal(ctx, s.id, how.Signal)
+	}
 	var out bytes.Buffer
-	code, err := b.engine.exec(ctx, container, execRequest{command: command, stdout: &out, stderr: &out})
+	code, err := b.engine.exec(ctx, s.id, execRequest{command: how.Command, stdout: &out, stderr: &out})
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit code %d: %s", code, lastLines(out.String()))
 	}
+	return err
+}
+
+const (
+	// postTimeout is how long a program may take to read its configuration.
+	postTimeout = 30 * time.Second
+	// maxBody is how much of an answer is read, in bytes.
+	maxBody = 64 << 10
+)
+
+// post from outside, as probes are.
+func (b *Backend) post(ctx context.Context, p *manifests.HTTPPost, pod podInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	t := target{addr: anyAddress(b.networkOf(pod).byNet), dial: b.prober.dial}
+	url := "http://" + net.JoinHostPort(t.addr.String(), strconv.Itoa(p.Port)) + p.Path
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
-		return fmt.Errorf("reloading by %q: %w", command, err)
+		return err
 	}
-	return nil
+	answer, err := t.transport().RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	said, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+	if answer.StatusCode < http.StatusOK || answer.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("%s: %s", answer.Status, lastLines(string(said)))
+	}
+	return err
 }
 
 // archive holds the files as a kubelet would write them, and as kube play does.

@@ -154,7 +154,7 @@ func (j *judgement) workload(w *wantedWorkload) backend.State {
 	switch {
 	case phase == backend.Failed:
 	case settled && phase == backend.Ready && int(state.Ready) == w.replicas:
-		phase, reason, message = backend.Ready, "", ""
+		phase, reason, message = backend.Ready, "", j.unkept(c)
 	case j.overdue(w):
 		phase, reason, message = backend.Failed, backend.ReasonDeadline, fmt.Sprintf("no progress within %s: %s", w.rollout.deadline, message)
 	case !settled && len(c.old) > 0:
@@ -234,6 +234,8 @@ func (j *judgement) member(w *wantedWorkload, m member) (backend.Phase, string, 
 		return backend.Failed, classify(f.err), f.err.Error()
 	case j.node.failures[m.name] != "":
 		return backend.Progressing, backend.ReasonStarting, "the pod has no names yet: " + j.node.failures[m.name]
+	case m.available && failed && j.reloading(w, m):
+		return backend.Failed, backend.ReasonReload, f.err.Error()
 	case m.available && j.reloading(w, m):
 		return backend.Progressing, backend.ReasonRollingOut, "its changed configuration is being tried out and reloaded"
 	case m.available:

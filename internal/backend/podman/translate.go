@@ -135,12 +135,15 @@ type translator struct {
 	claims     map[string]string
 	// shared claims may be written to by many pods.
 	shared map[string]bool
+	// podLogs is the folder that stands for a kubelet's kubeletPodLogs.
+	podLogs string
 }
 
 // translate is pure. A workload that refers to what is not in the set comes out as broken; the others are not its hostages.
-func translate(set manifests.Set) (wanted, error) {
+// podLogs is the folder that has the pods' logs.
+func translate(set manifests.Set, podLogs string) (wanted, error) {
 	t := &translator{
-		set: set, out: wanted{owner: set.Owner, remove: set.Remove},
+		set: set, podLogs: podLogs, out: wanted{owner: set.Owner, remove: set.Remove},
 		configMaps: map[string]*corev1.ConfigMap{}, secrets: map[string]*corev1.Secret{}, claims: map[string]string{}, shared: map[string]bool{},
 	}
 	for _, cm := range set.ConfigMaps {

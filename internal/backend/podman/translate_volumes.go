@@ -80,6 +80,9 @@ func (v *podVolumes) translate(spec *corev1.PodSpec, reloadable func(name string
 				return fmt.Errorf("volume %s: %w", vol.Name, err)
 			}
 			v.addConfig(vol, name, files, vol.Secret.DefaultMode, live)
+		case vol.HostPath != nil:
+			vol.HostPath.Path = v.hostPath(vol.HostPath.Path)
+			continue
 		default:
 			continue
 		}

@@ -3,10 +3,12 @@
 package guest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,21 +38,25 @@ type Process struct {
 	WriteFile  func(path string, data []byte) error
 	AppendFile func(path string, data []byte) error
 	RemoveFile func(path string) error
-	Stdin      io.Reader
-	Stdout     io.Writer
-	Stderr     io.Writer
+	// Hangup tells of a SIGHUP; nil for none.
+	Hangup <-chan os.Signal
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
 }
 
 // Run does what p.Args ask for and returns the exit code; the end of ctx asks it to stop. Commands are joined by the
 // word "then".
 //
-//	serve [-port N] [-also N] [-never-ready] [-unready-file F] [-drain D] [-note F]
+//	serve [-port N] [-also N] [-never-ready] [-unready-file F] [-drain D] [-note F] [-reload-from F -reload-to F]
 //	                                            serve HTTP: /readyz, /wait/D answers after that time, anything else answers
 //	                                            200 with the path; not ready while F exists; goes on for D after being
-//	                                            asked to stop, and notes "term" in F when asked
+//	                                            asked to stop, and notes "term" in F when asked;
+//	                                            POST /reload and SIGHUP have it copy a file to another
 //	exit CODE                                   end with that code
 //	sleep D                                     end after that time
 //	eat MIB                                     take up that much memory, and keep it
+//	say N                                       print that many lines of 100 bytes, numbered from 0
 //	cat FILE | env NAME | resolve NAME          print a file, a variable, the addresses of a name (none: an empty line)
 //	get URL                                     print the body of an answer; ends with 1 unless it is 200
 //	dial ADDRESS D                              print "open" or "closed": whether a TCP connection comes about in that time
@@ -128,6 +134,7 @@ func commands() map[string]command {
 		"exit":       {1, exit},
 		"sleep":      {1, sleep},
 		"eat":        {1, eat},
+		"say":        {1, say},
 		"cat":        {1, cat},
 		"env":        {1, printEnv},
 		"resolve":    {1, resolve},
@@ -186,6 +193,23 @@ func eat(ctx context.Context, _ Process, args []string) error {
 	}
 	<-ctx.Done()
 	return fmt.Errorf("%w with %d MiB in hand", ctx.Err(), len(eaten))
+}
+
+// SaidLine is the line of that number that "say" prints, without its end.
+func SaidLine(n int) string { return fmt.Sprintf("%-99s", fmt.Sprintf("line %d", n)) }
+
+func say(_ context.Context, p Process, args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("%q lines: %w", args[0], err)
+	}
+	out := bufio.NewWriter(p.Stdout)
+	for i := range n {
+		if _, err := fmt.Fprintln(out, SaidLine(i)); err != nil {
+			return fmt.Errorf("writing to the log: %w", err)
+		}
+	}
+	return out.Flush()
 }
 
 func cat(_ context.Context, p Process, args []string) error {

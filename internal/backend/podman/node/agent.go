@@ -22,6 +22,7 @@ type agent struct {
 	walls     walls
 	own       netNS
 	announcer *announcer
+	logs      *podLogs
 
 	mu     sync.Mutex
 	owners map[string]told
@@ -47,7 +48,7 @@ func newAgent(o Options) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{
-		log: o.Log, store: files, own: own, bridges: &bridges{log: o.Log}, announcer: newAnnouncer(),
+		log: o.Log, store: files, own: own, bridges: &bridges{log: o.Log}, announcer: newAnnouncer(), logs: newPodLogs(o.Log),
 		loaded: map[string]map[netNS]loaded{}, idle: time.Now(),
 	}
 	a.resolver = &resolver{upstream: newUpstream(o.ResolvConf, a.isGateway)}
@@ -59,6 +60,9 @@ func newAgent(o Options) (*agent, error) {
 	defer a.mu.Unlock()
 	if err := a.serveNames(); err != nil {
 		o.Log.Error("names of the last run", "error", err.Error())
+	}
+	for _, t := range a.owners {
+		a.logs.keep(t.State)
 	}
 	return a, nil
 }
@@ -78,7 +82,9 @@ func (a *agent) put(s State) (Answer, error) {
 	t := told{State: s, Answer: a.makeTrue(before.State, s), Named: named(before.Named, s)}
 	a.logFailures(s.Owner, before.Answer, t.Answer)
 	a.owners[s.Owner] = t
-	return t.Answer, errors.Join(a.serveNames(), a.store.save(t))
+	err := errors.Join(a.serveNames(), a.store.save(t))
+	t.Answer.Logs = a.logs.keep(s) // names don't wait for files
+	return t.Answer, err
 }
 
 // named adds the Services of s to those that were ever borne.
@@ -100,6 +106,7 @@ func (a *agent) remove(owner string) error {
 	}
 	delete(a.owners, owner)
 	delete(a.loaded, owner)
+	a.logs.leave(owner)
 	return errors.Join(a.serveNames(), a.store.remove(owner))
 }
 
@@ -168,11 +175,15 @@ func (a *agent) touch() {
 	}
 }
 
-// endIfIdle decides to end when there was nothing to do for long; from then on nothing is accepted.
+// endIfIdle decides to end when there was nothing to do for long; from then on nothing is accepted. Without any owner there
+// is nobody to read logs either.
 func (a *agent) endIfIdle(long time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.ending = a.ending || !a.idle.IsZero() && time.Since(a.idle) >= long
+	if !a.ending && !a.idle.IsZero() && time.Since(a.idle) >= long {
+		a.ending = true
+		a.logs.clear()
+	}
 	return a.ending
 }
 

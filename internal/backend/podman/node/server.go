@@ -77,6 +77,7 @@ func run(ctx context.Context, o Options, build string) error {
 	defer stop()
 	go a.bridges.watch(ctx)
 	go a.guard(ctx)
+	go a.logs.watch(ctx)
 	err = serve(ctx, listener, newHandler(ctx, a, build, stop), func() bool { return a.endIfIdle(o.Idle) }, o.Idle)
 	o.Log.Info("ended", "dir", o.Dir)
 	return err

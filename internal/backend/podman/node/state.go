@@ -10,6 +10,23 @@ type State struct {
 	Namespace string    `json:"namespace"`
 	Networks  []Network `json:"networks,omitempty"`
 	Pods      []Pod     `json:"pods,omitempty"`
+	// Logs of its pods.
+	Logs Logs `json:"logs,omitzero"`
+}
+
+// Logs are kept where log agents look for them, as by a kubelet: DIR/NAMESPACE_POD_ID/CONTAINER/0.log.
+type Logs struct {
+	// Dir has the pods' folders. It is made if need be, and must be on the file system that Podman's containers are on.
+	Dir  string    `json:"dir,omitempty"`
+	Pods []PodLogs `json:"pods,omitempty"`
+}
+
+// PodLogs are those of a pod that is there, whether it runs or has ended.
+type PodLogs struct {
+	Name string `json:"name"`
+	ID   string `json:"id"`
+	// Containers have the file that Podman writes, by the name of the container.
+	Containers map[string]string `json:"containers,omitempty"`
 }
 
 // Network is a bridge of Podman's.
@@ -71,7 +88,10 @@ type Port struct {
 	EndPort uint16 `json:"endPort,omitempty"`
 }
 
-// Answer to a State: what could not be made true, by pod. Such a pod bears no names and no fixed addresses.
+// Answer to a State: what could not be made true.
 type Answer struct {
+	// Failures by pod. Such a pod bears no names and no fixed addresses.
 	Failures map[string]string `json:"failures,omitempty"`
+	// Logs says of a pod why log agents don't find its logs, which keeps it from nothing else.
+	Logs map[string]string `json:"logs,omitempty"`
 }

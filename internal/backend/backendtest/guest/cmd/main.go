@@ -16,6 +16,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
 	code := guest.Run(ctx, guest.Process{
 		Args:       os.Args[1:],
 		Env:        os.Environ(),
@@ -23,6 +25,7 @@ func main() {
 		WriteFile:  func(path string, data []byte) error { return os.WriteFile(path, data, 0o600) },
 		AppendFile: appendFile,
 		RemoveFile: os.Remove,
+		Hangup:     hangup,
 		Stdin:      os.Stdin,
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
