@@ -41,7 +41,9 @@ func grafanaResources() corev1.ResourceRequirements  { return amounts("50m", "12
 func exporterResources() corev1.ResourceRequirements { return amounts("10m", "16Mi", "200m", "64Mi") }
 
 // httpReload is for programs whose images have no command that would tell them.
-func httpReload(port int, path string) *Reload { return &Reload{HTTPPost: &HTTPPost{Port: port, Path: path}} }
+func httpReload(port int, path string) *Reload {
+	return &Reload{HTTPPost: &HTTPPost{Port: port, Path: path}}
+}
 
 // hours of a period such as 2d, as Go reads them.
 func hours(period string) (string, error) {

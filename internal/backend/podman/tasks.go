@@ -23,6 +23,10 @@ const (
 	longTask = 5 * time.Second
 )
 
+// retrying is how many of them may be tries of what failed before, so that what can't be had takes turns with itself and not
+// with the work of others.
+const retrying = 1
+
 // taskTimeout is far beyond the longest termination grace; it only keeps a hanging call from holding a pod for ever.
 const taskTimeout = 90 * time.Minute
 
@@ -30,6 +34,8 @@ const taskTimeout = 90 * time.Minute
 type tasks struct {
 	changed func(manifests.Owner)
 	slots   chan struct{}
+	// retries are the slots of what failed before, beside the others.
+	retries chan struct{}
 
 	mu      sync.Mutex
 	running map[string]underWay
@@ -52,7 +58,7 @@ type failure struct {
 }
 
 func newTasks(changed func(manifests.Owner)) *tasks {
-	return &tasks{changed: changed, slots: make(chan struct{}, parallel), running: map[string]underWay{}, failed: map[string]failure{}}
+	return &tasks{changed: changed, slots: make(chan struct{}, parallel), retries: make(chan struct{}, retrying), running: map[string]underWay{}, failed: map[string]failure{}}
 }
 
 // start runs body for the named pod unless a task of it runs.
@@ -63,17 +69,26 @@ func (t *tasks) start(owner manifests.Owner, name string, w work, body func(cont
 		return
 	}
 	t.running[name] = underWay{w, owner}
+	again := t.failed[name].count > 0 && t.failed[name].hash == w.hash
 	go func() {
-		err := t.inSlot(body)
+		err := t.inSlot(again, body)
 		t.end(name, w, err)
 		t.changed(owner)
 	}()
 }
 
 // inSlot runs body when there is a slot, which it gives back early when it takes long.
-func (t *tasks) inSlot(body func(context.Context) error) error {
+func (t *tasks) inSlot(again bool, body func(context.Context) error) error {
+	if again {
+		t.retries <- struct{}{}
+	}
 	t.slots <- struct{}{}
-	release := sync.OnceFunc(func() { <-t.slots })
+	release := sync.OnceFunc(func() {
+		<-t.slots
+		if again {
+			<-t.retries
+		}
+	})
 	timer := time.AfterFunc(longTask, release)
 	defer func() { timer.Stop(); release() }()
 	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)

@@ -2,7 +2,10 @@ package podman
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"mockup.dev/mockup/manifests"
 )
@@ -24,5 +27,42 @@ func TestOthersAreNotBusyForUs(t *testing.T) {
 	defer close(done)
 	if busy := tasks.busy(ours); len(busy) != 1 || busy["ours-mockup-app-0"].ref != deployment {
 		t.Errorf("pods of ours that are being worked on: %v, want ours-mockup-app-0 alone", busy)
+	}
+}
+
+// TestRetriesDelayNobodyElse: the pods of a stack that can't be had were tried again and again in all the slots, while a
+// change of another stack waited for one.
+func TestRetriesDelayNobodyElse(t *testing.T) {
+	broken := manifests.Owner{Kind: "MockupStack", Namespace: "broken", Name: "mockup"}
+	well := manifests.Owner{Kind: "MockupStack", Namespace: "well", Name: "mockup"}
+	ended := make(chan manifests.Owner, 2*parallel+1)
+	tasks := newTasks(func(o manifests.Owner) { ended <- o })
+	begun, held := make(chan struct{}, 2*parallel), make(chan struct{})
+	defer close(held)
+	for round := range 2 {
+		for i := range 2 * parallel {
+			tasks.start(broken, fmt.Sprint("pod-", i), work{action: playPod, hash: "same"}, func(context.Context) error {
+				if round > 0 {
+					begun <- struct{}{}
+					<-held
+				}
+				return errors.New("can't be had")
+			})
+		}
+		if round == 0 {
+			for range 2 * parallel {
+				<-ended
+			}
+		}
+	}
+	<-begun // one of them is tried again
+	tasks.start(well, "another", work{action: playPod}, func(context.Context) error { return nil })
+	select {
+	case o := <-ended:
+		if !o.Is(well) {
+			t.Errorf("%s ended first", o)
+		}
+	case <-time.After(time.Second):
+		t.Error("a task of another owner waits for the retries of a broken one")
 	}
 }
