@@ -55,7 +55,13 @@ func TestRetriesDelayNobodyElse(t *testing.T) {
 			}
 		}
 	}
-	<-begun // one of them is tried again
+	for waiting := true; waiting; { // until no more of them are tried at once
+		select {
+		case <-begun:
+		case <-time.After(100 * time.Millisecond):
+			waiting = false
+		}
+	}
 	tasks.start(well, "another", work{action: playPod}, func(context.Context) error { return nil })
 	select {
 	case o := <-ended:
