@@ -46,9 +46,9 @@ const (
 	// that `kubectl rollout history` reads.
 	AnnotationChangeCause = "kubernetes.io/change-cause"
 	// AnnotationReload on a pod template is how the main container's program takes up changed configuration without a
-	// restart: a command as a JSON array, {"httpPost":{"port":9090,"path":"/-/reload"}}, or {"signal":"SIGHUP"}, see Reload.
-	// AnnotationReloadTest is the command that tests it first. On a template that has them, they take up everything that
-	// has a digest there.
+	// restart: a command as a JSON array, {"httpPost":{"port":9090,"path":"/-/reload"}}, {"signal":"SIGHUP"} or
+	// {"watched":true}, see Reload. AnnotationReloadTest is the command that tests it first. On a template that has them,
+	// they take up everything that has a digest there.
 	AnnotationReload     = "mockup.dev/reload"
 	AnnotationReloadTest = "mockup.dev/reload-test"
 )

@@ -45,6 +45,7 @@ func (r *addonRenderer) grafana() program {
 		resources: d.Resources, defaultResources: grafanaResources(),
 		configs: configs,
 		secrets: []Reference{admin},
+		reload:  &Reload{Watched: true}, // of dashboards
 		storage: stored(d.Storage, "1Gi"), dataDir: grafanaDataDir,
 	}
 }
@@ -67,11 +68,15 @@ func (r *addonRenderer) grafanaConfigs(admin Reference) ([]configFolder, error) 
 	if err != nil {
 		return nil, err
 	}
-	return []configFolder{
+	dashboards, err := r.dashboards()
+	if err != nil {
+		return nil, err
+	}
+	return append([]configFolder{
 		{use: "config", dir: grafanaConfigDir, files: map[string]string{grafanaConfigFile: ini}},
 		{use: "sources", dir: grafanaProvisioningDir + "/datasources", files: map[string]string{"mockup.yaml": sources}},
 		{use: "providers", dir: grafanaProvisioningDir + "/dashboards", files: map[string]string{"mockup.yaml": dashboardProviders}},
-	}, nil
+	}, dashboards...), nil
 }
 
 // sourceURL of a component; empty where it is switched off.

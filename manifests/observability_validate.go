@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -19,13 +20,13 @@ func validateAddon(a *v1alpha1.ObservabilityAddon, stack *v1alpha1.MockupStack) 
 	}
 	v.owner()
 	v.periods()
+	v.objectives()
+	v.receivers()
 	v.stackPorts()
-	r := newAddonRenderer(a, ObservabilityFacts{Stack: stack})
-	for _, p := range r.programs() {
-		v.program(&p)
-	}
-	for i := range a.Spec.Objectives {
-		v.objective(fmt.Sprintf("spec.objectives[%d]", i), &a.Spec.Objectives[i])
+	if len(v.errs) == 0 { // else programs can't be told what to do
+		for _, p := range newAddonRenderer(a, ObservabilityFacts{Stack: stack}).programs() {
+			v.program(&p)
+		}
 	}
 	for _, ref := range ObservabilityReferences(a) {
 		v.reference(ref)
@@ -50,6 +51,11 @@ func (v *addonValidator) owner() {
 	}
 	if n := len(owner.String()); n > maxLabel {
 		v.reject("metadata.name", owner.Name, fmt.Sprintf("is %d characters too long: with its namespace it makes a label of at most %d", n-maxLabel, maxLabel))
+	}
+	for _, s := range v.stack.Spec.Services {
+		if slices.Contains(componentOrder, s.Name) {
+			v.reject("spec.stackRef.name", v.stack.Name, fmt.Sprintf("has a service %s itself, which is a name of the addon's", s.Name))
+		}
 	}
 	if v.stack.Name != v.addon.Spec.StackRef.Name {
 		v.reject("spec.stackRef.name", v.addon.Spec.StackRef.Name, "is not "+v.stack.Name)
@@ -147,28 +153,4 @@ func (v *addonValidator) stackPorts() {
 	if g.HTTP != nil {
 		v.takePort("the stack's spec.gateway.http", g.HTTP.HostPort, g.HTTP.HostIP)
 	}
-}
-
-// objective of a service that is there and measured.
-func (v *addonValidator) objective(field string, o *v1alpha1.Objective) {
-	if reasons := validation.IsDNS1123Label(o.Name); len(reasons) > 0 {
-		v.reject(field+".name", o.Name, reasons[0])
-	}
-	v.unique("name", o.Name, field+".name")
-	if o.Service == ComponentGateway {
-		if v.stack.Spec.Gateway == nil {
-			v.reject(field+".service", o.Service, "is not there: the stack has none")
-		}
-		return
-	}
-	for _, s := range v.stack.Spec.Services {
-		if s.Name != o.Service {
-			continue
-		}
-		if s.MetricsPort == 0 {
-			v.reject(field+".service", o.Service, "has no metricsPort, so that nobody knows how it does")
-		}
-		return
-	}
-	v.reject(field+".service", o.Service, "is no service of the stack")
 }

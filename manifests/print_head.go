@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -120,11 +121,13 @@ func inContainer(p *corev1.Probe) bool {
 // playNetwork is the first network with a way out, or the first of all.
 func playNetwork(set Set) *networkingv1.NetworkPolicy {
 	var first *networkingv1.NetworkPolicy
+	networks := slices.Clone(set.Networks) // those that another owner lends
 	for _, o := range set.Objects {
-		p, ok := o.(*networkingv1.NetworkPolicy)
-		if !ok || p.Annotations[AnnotationSubnet] == "" {
-			continue
+		if p, ok := o.(*networkingv1.NetworkPolicy); ok && p.Annotations[AnnotationSubnet] != "" {
+			networks = append(networks, p)
 		}
+	}
+	for _, p := range networks {
 		if p.Annotations[AnnotationInternal] != "true" {
 			return p
 		}

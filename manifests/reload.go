@@ -18,6 +18,8 @@ type Reload struct {
 	// Signal is sent to the first process of the main container: SIGHUP, SIGUSR1 or SIGUSR2. Whether the program heeds it
 	// nobody hears, so it is for those that have neither of the others.
 	Signal string `json:"signal,omitempty"`
+	// Watched programs look at their files by themselves, and are told nothing.
+	Watched bool `json:"watched,omitempty"`
 }
 
 // HTTPPost is a POST without a body, by plain HTTP. An answer of 2xx is success; the body of any other is what the program
@@ -42,7 +44,7 @@ func (r Reload) String() string {
 }
 
 // ParseReload reads the value of AnnotationReload: a command as a JSON array, or {"httpPost":{"port":N,"path":"/PATH"}}, or
-// {"signal":"NAME"}.
+// {"signal":"NAME"}, or {"watched":true}.
 func ParseReload(text string) (Reload, error) {
 	if strings.HasPrefix(strings.TrimSpace(text), "[") {
 		command, err := ParseCommand(text)
@@ -52,7 +54,7 @@ func ParseReload(text string) (Reload, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&r); err != nil {
-		return Reload{}, fmt.Errorf("it is neither a command nor an object with httpPost or signal: %w", err)
+		return Reload{}, fmt.Errorf("it is neither a command nor an object with httpPost, signal or watched: %w", err)
 	}
 	if decoder.More() {
 		return Reload{}, errors.New("there is more than one JSON value")
@@ -61,9 +63,17 @@ func ParseReload(text string) (Reload, error) {
 }
 
 func (r Reload) validate() error {
+	ways := 0
+	for _, has := range []bool{r.HTTPPost != nil, r.Signal != "", r.Watched} {
+		if has {
+			ways++
+		}
+	}
 	switch {
-	case (r.HTTPPost == nil) == (r.Signal == ""):
-		return errors.New("it must have httpPost or signal, and not both")
+	case ways != 1:
+		return errors.New("it must have one of httpPost, signal and watched")
+	case r.Watched:
+		return nil
 	case r.Signal != "" && !slices.Contains([]string{"SIGHUP", "SIGUSR1", "SIGUSR2"}, r.Signal):
 		return fmt.Errorf("signal is %q: it must be SIGHUP, SIGUSR1 or SIGUSR2", r.Signal)
 	case r.Signal != "":

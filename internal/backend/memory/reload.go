@@ -78,6 +78,8 @@ func (p *pod) tell(text string) error {
 	}
 	process := p.process(p.main(), p.main().Args, free{})
 	switch {
+	case how.Watched:
+		return nil
 	case how.Signal != "":
 		_ = guest.Reload(process)
 		return nil

@@ -110,6 +110,8 @@ func (b *Backend) take(ctx context.Context, owner manifests.Owner, s step) error
 func (b *Backend) tell(ctx context.Context, s step) error {
 	how := s.want.reload.how
 	switch {
+	case how.Watched:
+		return nil
 	case how.HTTPPost != nil:
 		return b.post(ctx, how.HTTPPost, s.pod)
 	case how.Signal != "":
