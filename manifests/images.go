@@ -16,6 +16,8 @@ const (
 	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
 	// ImageJaeger receives and keeps traces.
 	ImageJaeger = "docker.io/jaegertracing/jaeger:2.13.0"
+	// ImageOpenTelemetryCollector does what Promtail does, by OTLP.
+	ImageOpenTelemetryCollector = "docker.io/otel/opentelemetry-collector-contrib:0.149.0"
 	// ImageGrafana shows all of it.
 	ImageGrafana = "docker.io/grafana/grafana:12.4.4"
 	// ImageNginxExporter turns the gateway's own figures into metrics.
@@ -31,6 +33,7 @@ func Catalogue() map[string]string {
 		"loki":           ImageLoki,
 		"nginx":          ImageNginx,
 		"nginx-exporter": ImageNginxExporter,
+		"otelcol":        ImageOpenTelemetryCollector,
 		"prometheus":     ImagePrometheus,
 		"promtail":       ImagePromtail,
 	}
