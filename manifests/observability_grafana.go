@@ -38,8 +38,13 @@ func (r *addonRenderer) grafana() program {
 	return program{
 		name: ComponentGrafana, err: err,
 		image: d.Image, defaultImage: ImageGrafana, user: grafanaUser,
-		command:   []string{grafanaHome + "/bin/grafana"},
-		args:      []string{"server", "--homepath=" + grafanaHome, "--config=" + grafanaConfigDir + "/" + grafanaConfigFile},
+		command: []string{grafanaHome + "/bin/grafana"},
+		args:    []string{"server", "--homepath=" + grafanaHome, "--config=" + grafanaConfigDir + "/" + grafanaConfigFile},
+		env: []corev1.EnvVar{ // which the official image sets, and which go before the settings
+			{Name: "GF_PATHS_PROVISIONING", Value: grafanaProvisioningDir},
+			{Name: "GF_PATHS_DATA", Value: grafanaDataDir},
+			{Name: "GF_PATHS_PLUGINS", Value: grafanaDataDir + "/plugins"},
+		},
 		ports:     []corev1.ContainerPort{exposedPort("http", PortGrafana, d.Expose)},
 		probe:     httpReadiness("/api/health", PortGrafana),
 		resources: d.Resources, defaultResources: grafanaResources(),

@@ -44,7 +44,7 @@ func TestParseReload(t *testing.T) {
 		`{"httpPost":{"port":80}}`:                              "begin with a slash",
 		`{"httpPost":{"port":80,"path":"/a b"}}`:                "neither spaces",
 		`{"httpPost":{"port":80,"path":"/","host":"x"}}`:        `unknown field "host"`,
-		`{"httpPost":{"port":80,"path":"/"},"signal":"SIGHUP"}`: "not both",
+		`{"httpPost":{"port":80,"path":"/"},"signal":"SIGHUP"}`: "must have one of",
 	} {
 		if got, err := ParseReload(text); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s is %+v, %v: %q is not said", text, got, err, why)
