@@ -34,6 +34,10 @@ const (
 	AnnotationIPPrefix = "ip.network.mockup.dev/"
 	// AnnotationExisting on a claim names the Podman volume that it adopts.
 	AnnotationExisting = "volume.mockup.dev/existing"
+	// AnnotationNodePort on a Service of type ExternalName is a TCP port at which a program of the node is reached under the
+	// Service's name, where there is no cluster: Podman's node agent answers the name with the node's own address on
+	// the asker's network, and leads connections to that port on. A cluster follows spec.externalName.
+	AnnotationNodePort = "mockup.dev/node-port"
 	// AnnotationConfigPrefix + object name on a pod template is a digest of a ConfigMap or Secret that the pod mounts
 	// under a stable name: a change of it is a change of the template.
 	AnnotationConfigPrefix = "config.mockup.dev/"

@@ -23,6 +23,7 @@ import (
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/controllers"
+	"mockup.dev/mockup/internal/backend/podman"
 	"mockup.dev/mockup/internal/footprint"
 )
 
@@ -56,6 +57,11 @@ func Run(ctx context.Context, o Options) error {
 	b, err := o.backend(ctx, config)
 	if err != nil {
 		return err
+	}
+	if p, ok := b.(*podman.Backend); ok {
+		if err := offerMetrics(mgr, p, o.Log.WithName("metrics")); err != nil {
+			return err
+		}
 	}
 	if err := controllers.Setup(mgr, controllers.Options{Backend: b, Images: images}); err != nil {
 		return fmt.Errorf("setting up the controllers: %w", err)

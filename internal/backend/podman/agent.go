@@ -42,6 +42,24 @@ func (a *agent) Delete(ctx context.Context, owner string) error {
 	return c.Delete(ctx, owner)
 }
 
+// Usage is measured here, where this user may read everything; for a rootless Podman by the agent, in its user namespace.
+func (a *agent) Usage(ctx context.Context, folder string) (int64, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if a.rootless {
+		return c.Usage(ctx, folder)
+	}
+	return node.Usage(ctx, folder)
+}
+
+// ListenNodePort has this program be the one that pods reach at a port of the node, by Services that have
+// manifests.AnnotationNodePort.
+func ListenNodePort(port uint16) (net.Listener, error) {
+	return node.ListenPort(node.DefaultDir(), port)
+}
+
 // start has the agent run before it is needed.
 func (a *agent) start(ctx context.Context) {
 	c, err := a.connect(ctx)

@@ -13,7 +13,7 @@ import (
 // nodeState is what the node agent is to make true: who bears which names and addresses, and who may talk to whom. It is
 // pure. Names lead to the ready pods that nothing is about to be done to.
 func nodeState(w *wanted, s *seen, steps []step) node.State {
-	out := node.State{Owner: w.owner.String(), Namespace: w.owner.Namespace, Logs: s.logs()}
+	out := node.State{Owner: w.owner.String(), Namespace: w.owner.Namespace, Services: w.nodeServices, Logs: s.logs()}
 	for _, n := range w.joinable() {
 		if there, ok := s.network(n.name); ok {
 			out.Networks = append(out.Networks, node.Network{

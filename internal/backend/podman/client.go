@@ -38,6 +38,9 @@ type client struct {
 
 	mu     sync.Mutex
 	opened context.Context
+
+	asking sync.Mutex
+	where  place
 }
 
 // connected is a caller's context that also carries the connection, as the bindings want it.
@@ -119,6 +122,7 @@ func containerOf(c types.ListContainer) containerInfo {
 	info := containerInfo{
 		id: c.ID, state: c.State, image: c.Image, imageID: c.ImageID, labels: c.Labels,
 		started: time.Unix(c.StartedAt, 0), exited: time.Unix(c.ExitedAt, 0), exitCode: c.ExitCode, restarts: int32(c.Restarts),
+		pid: c.Pid,
 	}
 	if len(c.Names) > 0 {
 		info.name = c.Names[0]
@@ -398,7 +402,7 @@ func (c *client) volumeNamed(ctx context.Context, name string) (volumeInfo, bool
 	if err != nil {
 		return volumeInfo{}, false, fmt.Errorf("inspecting volume %s: %w", name, err)
 	}
-	return volumeInfo{name: v.Name, labels: v.Labels}, true, nil
+	return volumeInfo{name: v.Name, labels: v.Labels, path: v.Mountpoint}, true, nil
 }
 
 func (c *client) createVolume(ctx context.Context, v volumeInfo) error {
@@ -647,7 +651,13 @@ func runSession(ctx context.Context, container string, e execRequest) (int, erro
 	return report.ExitCode, nil
 }
 
+// place is asked for once: Podman takes half a second to look at all that it says with it.
 func (c *client) place(ctx context.Context) (place, error) {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	if c.where != (place{}) {
+		return c.where, nil
+	}
 	ctx, err := c.connection(ctx)
 	if err != nil {
 		return place{}, err
@@ -656,7 +666,11 @@ func (c *client) place(ctx context.Context) (place, error) {
 	if err != nil {
 		return place{}, fmt.Errorf("asking Podman about its host: %w", err)
 	}
-	return place{rootless: info.Host.Security.Rootless, storage: info.Store.GraphRoot, driver: info.Store.GraphDriverName}, nil
+	if info.Store == nil || info.Host == nil || info.Store.GraphRoot == "" {
+		return place{}, errors.New("asking Podman about its host: it does not say where its storage is")
+	}
+	c.where = place{rootless: info.Host.Security.Rootless, storage: info.Store.GraphRoot, driver: info.Store.GraphDriverName}
+	return c.where, nil
 }
 
 func (c *client) events(ctx context.Context, ready func(), send func(event)) error {

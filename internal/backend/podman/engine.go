@@ -98,6 +98,8 @@ type containerInfo struct {
 	exited   time.Time
 	exitCode int32
 	restarts int32
+	// pid of its first process; 0 while it does not run.
+	pid int
 }
 
 // restartPolicy of Podman for one container.
@@ -137,6 +139,8 @@ type endpoint struct {
 type volumeInfo struct {
 	name   string
 	labels map[string]string
+	// path of its files, of one that is there.
+	path string
 	// user that a new volume belongs to; nil for whoever mounts it first.
 	user *user
 }

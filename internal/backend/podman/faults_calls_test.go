@@ -348,6 +348,10 @@ func (c callsToNode) Delete(ctx context.Context, owner string) error {
 	return c.pass(ctx, "node.Delete", func(ctx context.Context) error { return c.agent.Delete(ctx, owner) })
 }
 
+func (c callsToNode) Usage(ctx context.Context, folder string) (int64, error) {
+	return ask(ctx, c.calls, "node.Usage", func(ctx context.Context) (int64, error) { return c.agent.Usage(ctx, folder) })
+}
+
 // TestCallsComeToHarm holds the wrapper itself to what it promises.
 func TestCallsComeToHarm(t *testing.T) {
 	for _, h := range allHarms() {

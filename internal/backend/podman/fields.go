@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"mockup.dev/mockup/internal/backend"
@@ -44,6 +45,11 @@ func unsupported(o manifests.Object) []backend.Refusal {
 		return w.out
 	}
 	delete(content, "status") // is observed, not asked for
+	if s, ok := o.(*corev1.Service); ok {
+		if _, ok := nodePortOf(s); ok {
+			table = nodeServiceFields
+		}
+	}
 	w.field("", object(table), content)
 	w.related(o)
 	return w.out

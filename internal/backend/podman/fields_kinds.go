@@ -77,6 +77,10 @@ var serviceFields = kindFields(fields{"spec": object(fields{
 	"ipFamilyPolicy":           only("the networks are of IPv4", "SingleStack", "PreferDualStack"),
 })})
 
+// nodeServiceFields are those of a Service that leads to the node (manifests.AnnotationNodePort): where it leads on a
+// cluster does not matter here.
+var nodeServiceFields = kindFields(fields{"spec": object(fields{"type": had(), "externalName": had()})})
+
 var claimFields = kindFields(fields{"spec": object(fields{
 	"accessModes":      only("access is not bounded by the claim: volumeMounts has readOnly", "ReadWriteOnce", "ReadWriteMany"),
 	"resources":        object(fields{"requests": {fields: fields{"storage": had()}, other: "a Podman volume has no size limit"}}), // see claimSize

@@ -29,7 +29,7 @@ func (w *walk) related(o manifests.Object) {
 	case *batchv1.Job:
 		w.template(&o.Spec.Template)
 	case *corev1.Service:
-		if len(o.Spec.Selector) == 0 {
+		if _, node := nodePortOf(o); len(o.Spec.Selector) == 0 && !node {
 			w.refuse("spec.selector", "a name leads to the pods that it selects, and to nothing without a selector")
 		}
 	case *corev1.PersistentVolumeClaim:

@@ -60,6 +60,7 @@ func (b *Backend) forget(owner manifests.Owner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.memory, owner.String())
+	delete(b.claims, owner.String())
 }
 
 func (b *Backend) lifeOf(owner manifests.Owner, id string) life {

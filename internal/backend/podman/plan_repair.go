@@ -122,6 +122,8 @@ type life struct {
 	started  time.Time
 	restarts int32
 	crashes  int
+	// total of all restarts that are known of, whoever did them.
+	total int
 	// counted tells whether the end of this start is among crashes.
 	counted bool
 	// held tells whether Podman has been told not to start it again and again.
@@ -133,11 +135,14 @@ func (l life) after(c containerInfo) life {
 	if l.started.IsZero() {
 		l.started, l.restarts = c.started, c.restarts
 		l.crashes = min(int(c.restarts), 1) // seen before this process began
+		l.total = int(c.restarts)
 	}
 	if more := int(c.restarts - l.restarts); more > 0 { // Podman's own restarts
 		l.count(c.started.Sub(l.started), more)
+		l.total += more
 		l.started, l.restarts, l.counted = c.started, c.restarts, false
 	} else if !c.started.Equal(l.started) {
+		l.total++
 		l.started, l.restarts, l.counted = c.started, c.restarts, false
 	}
 	if c.stopped() && !l.counted && !c.exited.IsZero() && !c.exited.Before(c.started) {

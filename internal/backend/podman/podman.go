@@ -63,6 +63,8 @@ type Backend struct {
 	nets map[string]knownNetwork
 	// memory of each owner between passes.
 	memory map[string]*memory
+	// claims of each owner, as they are wanted.
+	claims map[string][]wantedClaim
 	// where Podman is, once it has said so.
 	where place
 }
@@ -73,6 +75,8 @@ var _ backend.Backend = (*Backend)(nil)
 type nodeAgent interface {
 	Put(ctx context.Context, state node.State) (node.Answer, error)
 	Delete(ctx context.Context, owner string) error
+	// Usage of a folder of Podman's storage, in bytes.
+	Usage(ctx context.Context, folder string) (int64, error)
 }
 
 // New returns a backend for the Podman at o.URI. It connects with the first call.
@@ -92,6 +96,7 @@ func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	b := &Backend{
 		engine: e, node: n, log: o.Log, resync: o.Resync, changes: newChanges(),
 		infra: map[string]manifests.Owner{}, nets: map[string]knownNetwork{}, memory: map[string]*memory{},
+		claims: map[string][]wantedClaim{},
 	}
 	b.tasks = newTasks(b.changes.add)
 	b.prober = newProber(e, dial, b.changes.add)
@@ -109,6 +114,7 @@ func (b *Backend) Apply(ctx context.Context, set manifests.Set) (backend.Observa
 		return backend.Observation{}, err
 	}
 	b.changes.know(set.Owner)
+	b.noteClaims(&want)
 	if set.Remove {
 		if err := b.endTests(ctx, set.Owner); err != nil {
 			return backend.Observation{}, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/internal/backend/podman/node"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -30,6 +32,8 @@ type wanted struct {
 	claims    []wantedClaim
 	workloads []wantedWorkload
 	services  []wantedService
+	// nodeServices lead to the node itself.
+	nodeServices []node.Service
 	// passive objects have no existence of their own on Podman: they live in the pods that use them.
 	passive []manifests.Ref
 	refused []backend.Refusal
@@ -52,6 +56,8 @@ type wantedClaim struct {
 	adopted bool
 	retain  bool
 	labels  map[string]string
+	// size that was asked for, in bytes; 0 for none. It is not enforced.
+	size int64
 }
 
 type wantedService struct {
@@ -189,6 +195,11 @@ func (t *translator) collect(o manifests.Object) error {
 		t.secrets[o.Name] = o
 		t.out.passive = append(t.out.passive, ref)
 	case *corev1.Service:
+		if port, ok := nodePortOf(o); ok {
+			t.out.nodeServices = append(t.out.nodeServices, node.Service{Name: o.Name, Port: port})
+			t.out.passive = append(t.out.passive, ref)
+			return nil
+		}
 		t.out.services = append(t.out.services, wantedService{ref: ref, selector: serviceSelector(o), unready: o.Spec.PublishNotReadyAddresses})
 	case *corev1.ServiceAccount, *rbacv1.Role, *rbacv1.RoleBinding:
 		// They speak to a cluster's API server, which Podman's pods have no use for.
@@ -207,6 +218,7 @@ func (t *translator) refuse(ref manifests.Ref, path, reason string) {
 
 func (t *translator) claim(ref manifests.Ref, o *corev1.PersistentVolumeClaim) {
 	c := wantedClaim{ref: ref, volume: claimVolumeName(t.set.Owner.Namespace, o.Name), retain: o.Labels[manifests.LabelReclaim] != "Delete"}
+	c.size = o.Spec.Resources.Requests.Storage().Value()
 	if name := o.Annotations[manifests.AnnotationExisting]; name != "" {
 		c.volume, c.adopted, c.retain = name, true, true
 	} else {
@@ -311,6 +323,16 @@ func (t *translator) workload(o manifests.Object) {
 	}
 	t.out.workloads = append(t.out.workloads, w)
 }
+
+// nodePortOf is the port of a Service that leads to the node itself.
+func nodePortOf(s *corev1.Service) (uint16, bool) {
+	text, ok := s.Annotations[manifests.AnnotationNodePort]
+	port, err := strconv.ParseUint(text, 10, 16)
+	return uint16(port), ok && s.Spec.Type == corev1.ServiceTypeExternalName && err == nil && port != 0 && port != dnsPort
+}
+
+// dnsPort of the node is the name server's.
+const dnsPort = 53
 
 // serviceSelector selects nothing when the Service has no selector.
 func serviceSelector(s *corev1.Service) labels.Selector {

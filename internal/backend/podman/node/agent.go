@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -23,6 +24,7 @@ type agent struct {
 	own       netNS
 	announcer *announcer
 	logs      *podLogs
+	forwards  *forwards
 
 	mu     sync.Mutex
 	owners map[string]told
@@ -49,7 +51,8 @@ func newAgent(o Options) (*agent, error) {
 	}
 	a := &agent{
 		log: o.Log, store: files, own: own, bridges: &bridges{log: o.Log}, announcer: newAnnouncer(), logs: newPodLogs(o.Log),
-		loaded: map[string]map[netNS]loaded{}, idle: time.Now(),
+		forwards: &forwards{dir: o.Dir, log: o.Log, open: map[netip.AddrPort]net.Listener{}, failed: map[netip.AddrPort]bool{}},
+		loaded:   map[string]map[netNS]loaded{}, idle: time.Now(),
 	}
 	a.resolver = &resolver{upstream: newUpstream(o.ResolvConf, a.isGateway)}
 	a.sockets = &sockets{handler: a.resolver, log: o.Log, open: map[string]*socket{}}
@@ -122,6 +125,7 @@ func (a *agent) serveNames() error {
 	next := newRecords(a.owners)
 	a.resolver.records.Store(next)
 	a.touch()
+	a.forwards.serve(a.owners)
 	return errors.Join(a.bridges.serve(a.owners), a.walls.serve(a.owners), a.sockets.serve(next.gateways()))
 }
 
@@ -193,6 +197,7 @@ func (a *agent) end() {
 	defer a.mu.Unlock()
 	a.ending = true
 	_ = a.sockets.serve(nil) // closing can't fail
+	a.forwards.serve(nil)
 }
 
 // makeTrue brings the pods of s to what it says; before is what their owner told the last time. The mutex is held.
@@ -224,6 +229,11 @@ func (s State) validate() error {
 	for _, n := range s.Networks {
 		if !n.Subnet.IsValid() || !n.Subnet.Contains(n.Gateway) || !n.Gateway.Is4() {
 			return &InvalidError{fmt.Sprintf("network %s: gateway %s is no IPv4 address of subnet %s", n.Name, n.Gateway, n.Subnet)}
+		}
+	}
+	for _, service := range s.Services {
+		if service.Name == "" || service.Port == 0 || service.Port == dnsPort {
+			return &InvalidError{fmt.Sprintf("service %q of the node has port %d", service.Name, service.Port)}
 		}
 	}
 	bearers := map[netip.Addr]string{}

@@ -12,6 +12,7 @@
 //
 //	DIR/node.sock  HTTP: PUT, GET, DELETE /owners/OWNER, GET /version, GET /watch, POST /stop, CONNECT IP:PORT
 //	   ├─ lock      held by the agent that runs
+//	   ├─ port-N.sock   the program that port N of the node leads to
 //	   ├─ owners/   what each owner was last told, for the agent after a kill -9
 //	   └─ node.log  what agents that a Client started have to say
 package node

@@ -133,9 +133,9 @@ func (s *socket) stop() {
 	}
 }
 
-// listen opens a socket at an address that need not be there yet: a bridge is there only as long as it has containers.
-func listen(transport string, address netip.AddrPort, handler dns.Handler) (*dns.Server, error) {
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+// listenConfig is for addresses that need not be there yet: a bridge is there only as long as it has containers.
+func listenConfig() *net.ListenConfig {
+	return &net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		if controlErr := c.Control(func(fd uintptr) {
 			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
@@ -146,6 +146,10 @@ func listen(transport string, address netip.AddrPort, handler dns.Handler) (*dns
 		}
 		return err
 	}}
+}
+
+func listen(transport string, address netip.AddrPort, handler dns.Handler) (*dns.Server, error) {
+	config := listenConfig()
 	server := &dns.Server{Handler: handler, UDPSize: dns.DefaultMsgSize}
 	var err error
 	if transport == "udp" {

@@ -16,6 +16,8 @@ type records struct {
 	networks []network
 	// services by namespace and name; those that nobody bears just now have an empty list.
 	services map[service][]*pod
+	// nodes are the networks on which a Service leads to the node.
+	nodes map[service][]Network
 	// namespaces in which a Service of that name is.
 	namespaces map[string][]string
 }
@@ -49,13 +51,18 @@ type told struct {
 }
 
 func newRecords(owners map[string]told) *records {
-	r := &records{pods: map[netip.Addr]*pod{}, services: map[service][]*pod{}, namespaces: map[string][]string{}}
+	r := &records{pods: map[netip.Addr]*pod{}, services: map[service][]*pod{}, nodes: map[service][]Network{}, namespaces: map[string][]string{}}
 	for _, t := range owners {
 		for _, n := range t.State.Networks {
 			r.networks = append(r.networks, network{n, t.State.Namespace})
 		}
 		for _, name := range t.Named {
 			r.know(service{t.State.Namespace, strings.ToLower(name)})
+		}
+		for _, s := range t.State.Services {
+			name := service{t.State.Namespace, strings.ToLower(s.Name)}
+			r.know(name)
+			r.nodes[name] = t.State.Networks
 		}
 		for _, p := range t.State.Pods {
 			r.add(t, p)
@@ -134,8 +141,21 @@ func (r *records) lookup(asker *pod, name string) (addresses []netip.Addr, ours 
 				addresses = append(addresses, address)
 			}
 		}
+		if address, ok := r.nodeSeenBy(asker, service{namespace, s.name}); ok {
+			addresses = append(addresses, address)
+		}
 	}
 	return addresses, ours
+}
+
+// nodeSeenBy is the node's address on the first network of an asker on which the Service leads there.
+func (r *records) nodeSeenBy(asker *pod, s service) (netip.Addr, bool) {
+	for _, n := range r.nodes[s] {
+		if asker.node || slices.Contains(asker.networks, n.Name) {
+			return n.Gateway, true
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // namespacesOf a name: a bare one is of the asker's own namespace, and for the node of any.

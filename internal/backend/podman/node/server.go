@@ -167,6 +167,7 @@ func newHandler(ctx context.Context, a *agent, build string, stop func()) http.H
 		stop()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /usage", serveUsage)
 	mux.HandleFunc("PUT /owners/{owner}", a.servePut)
 	mux.HandleFunc("GET /owners/{owner}", func(w http.ResponseWriter, r *http.Request) {
 		state, ok := a.get(r.PathValue("owner"))

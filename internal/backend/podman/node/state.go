@@ -10,8 +10,17 @@ type State struct {
 	Namespace string    `json:"namespace"`
 	Networks  []Network `json:"networks,omitempty"`
 	Pods      []Pod     `json:"pods,omitempty"`
+	// Services that lead to the node itself.
+	Services []Service `json:"services,omitempty"`
 	// Logs of its pods.
 	Logs Logs `json:"logs,omitzero"`
+}
+
+// Service is a name that leads the pods of the owner to the node's address on their network, and the TCP port there
+// that leads on to a program of the node, which listens at PortSocket.
+type Service struct {
+	Name string `json:"name"`
+	Port uint16 `json:"port"`
 }
 
 // Logs are kept where log agents look for them, as by a kubelet: DIR/NAMESPACE_POD_ID/CONTAINER/0.log.
