@@ -39,7 +39,10 @@ const (
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
 
 // StackReconciler brings MockupStacks to life.
-type StackReconciler struct{ base }
+type StackReconciler struct {
+	base
+	expiry expiry
+}
 
 // Reconcile is one pass: gather, render, apply, keep the specification, judge, write the status once.
 func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
@@ -72,6 +75,7 @@ func (r *StackReconciler) apply(ctx context.Context, stack *v1alpha1.MockupStack
 	if err != nil {
 		return observed{}, err
 	}
+	r.expiry.note(stack, facts.Secrets)
 	set, err := manifests.Stack(stack, facts)
 	if err != nil {
 		return observed{}, err
@@ -91,6 +95,7 @@ type observed struct {
 
 // remove takes everything of the stack away but retained volumes, and lets it go when nothing else is left.
 func (r *StackReconciler) remove(ctx context.Context, stack *v1alpha1.MockupStack) (reconcile.Result, error) {
+	r.expiry.forget(stack)
 	live, released, err := r.release(ctx, stack, manifests.StackRemoval(stack))
 	if released {
 		return reconcile.Result{}, nil

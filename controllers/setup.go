@@ -34,7 +34,11 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o)}
+	ends, err := newExpiry()
+	if err != nil {
+		return fmt.Errorf("registering the metric of certificates: %w", err)
+	}
+	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o), ends}
 	if err := r.setup(mgr); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
 	}

@@ -54,6 +54,9 @@ func Observability(a *v1alpha1.ObservabilityAddon, f ObservabilityFacts) (Set, e
 		}
 		parts = append(parts, part)
 	}
+	if r.wants(ComponentPrometheus) {
+		parts = append(parts, rendered{services: []Object{OperatorMetricsService(r.owner)}})
+	}
 	set.Objects = inOrderOfKinds(parts)
 	refs := ObservabilityReferences(a)
 	if err := errors.Join(ownNames(set, refs), othersNames(set, stack)); err != nil {

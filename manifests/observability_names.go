@@ -24,12 +24,7 @@ const (
 	PortJaegerMetrics   = 8888
 	PortGrafana         = 3000
 	PortGatewayExporter = 9113
-	// PortOperator is where the operator offers its own metrics and, on Podman, those of containers and volumes.
-	PortOperator = 9405
 )
-
-// NameOperator is the host name, in the stack's namespace, under which Prometheus finds the operator.
-const NameOperator = "mockup-operator"
 
 // KeyAdminPassword of the Secret with the password of Grafana's user admin.
 const KeyAdminPassword = "password"

@@ -76,7 +76,7 @@ type prometheusTarget struct{ Name, Target string }
 func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
 	values := prometheusValues{
 		Interval: cmp.Or(r.addon.Spec.Metrics.ScrapeInterval, defaultScrapeInterval),
-		Stack:    r.stack.Name, Namespace: r.owner.Namespace, Operator: r.target(NameOperator, PortOperator),
+		Stack:    r.stack.Name, Namespace: r.owner.Namespace, Operator: r.target(OperatorService, OperatorMetricsPort),
 	}
 	for _, s := range r.stack.Spec.Services {
 		if s.MetricsPort != 0 {
