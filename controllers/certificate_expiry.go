@@ -45,7 +45,9 @@ func (e expiry) note(stack *v1alpha1.MockupStack, secrets map[string]*corev1.Sec
 	e.forget(stack)
 }
 
-func (e expiry) forget(stack *v1alpha1.MockupStack) { e.seconds.DeleteLabelValues(stack.Namespace, stack.Name) }
+func (e expiry) forget(stack *v1alpha1.MockupStack) {
+	e.seconds.DeleteLabelValues(stack.Namespace, stack.Name)
+}
 
 // certificateOf a TLS Secret is the first, which the gateway shows as its own; nil if it can't be read.
 func certificateOf(s *corev1.Secret) *x509.Certificate {
