@@ -50,16 +50,15 @@ type (
 		Email     []amEmail     `json:"email_configs,omitempty"`
 	}
 	amPagerDuty struct {
-		SendResolved   bool              `json:"send_resolved"`
-		RoutingKeyFile string            `json:"routing_key_file"`
-		URL            string            `json:"url,omitempty"`
-		Description    string            `json:"description"`
-		Severity       string            `json:"severity"`
-		Component      string            `json:"component"`
-		Group          string            `json:"group"`
-		Class          string            `json:"class"`
-		Details        map[string]string `json:"details"`
-		Links          []amLink          `json:"links"`
+		SendResolved   bool     `json:"send_resolved"`
+		RoutingKeyFile string   `json:"routing_key_file"`
+		URL            string   `json:"url,omitempty"`
+		Description    string   `json:"description"`
+		Severity       string   `json:"severity"`
+		Component      string   `json:"component"`
+		Group          string   `json:"group"`
+		Class          string   `json:"class"`
+		Links          []amLink `json:"links"`
 	}
 	amLink struct {
 		Href string `json:"href"`
@@ -206,12 +205,12 @@ func receiver(r *v1alpha1.AlertReceiver) amReceiver {
 	return out
 }
 
+// pagerDuty leaves the details to Alertmanager, which sends the alerts as they are; a text of ours would be read as YAML.
 func pagerDuty(p *v1alpha1.PagerDutyReceiver) amPagerDuty {
 	return amPagerDuty{
 		SendResolved: true, RoutingKeyFile: secretFile(p.RoutingKeySecret), URL: p.URL,
 		Description: `{{ template "mockup.title" . }}`, Severity: `{{ or .CommonLabels.severity "critical" }}`,
 		Component: "{{ .CommonLabels.service }}", Group: "{{ .GroupLabels.stack }}", Class: "{{ .GroupLabels.alertname }}",
-		Details: map[string]string{"alerts": `{{ template "mockup.text" . }}`},
 		Links: []amLink{
 			{Href: `{{ template "mockup.runbook" . }}`, Text: "What to do"},
 			{Href: `{{ template "mockup.dashboard" . }}`, Text: "Dashboard"},

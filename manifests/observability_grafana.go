@@ -40,10 +40,11 @@ func (r *addonRenderer) grafana() program {
 		image: d.Image, defaultImage: ImageGrafana, user: grafanaUser,
 		command: []string{grafanaHome + "/bin/grafana"},
 		args:    []string{"server", "--homepath=" + grafanaHome, "--config=" + grafanaConfigDir + "/" + grafanaConfigFile},
-		env: []corev1.EnvVar{ // which the official image sets, and which go before the settings
-			{Name: "GF_PATHS_PROVISIONING", Value: grafanaProvisioningDir},
+		env: []corev1.EnvVar{ // the image sets these, and they go before the file
 			{Name: "GF_PATHS_DATA", Value: grafanaDataDir},
+			{Name: "GF_PATHS_LOGS", Value: grafanaDataDir + "/log"},
 			{Name: "GF_PATHS_PLUGINS", Value: grafanaDataDir + "/plugins"},
+			{Name: "GF_PATHS_PROVISIONING", Value: grafanaProvisioningDir},
 		},
 		ports:     []corev1.ContainerPort{exposedPort("http", PortGrafana, d.Expose)},
 		probe:     httpReadiness("/api/health", PortGrafana),
@@ -58,8 +59,8 @@ func (r *addonRenderer) grafana() program {
 // grafanaConfigs are its settings, its data sources and its dashboards, each in a folder of its own: Podman knows no folders
 // in a ConfigMap.
 func (r *addonRenderer) grafanaConfigs(admin Reference) ([]configFolder, error) {
-	ini, err := filled(grafanaTemplate, struct{ DataDir, ProvisioningDir, PasswordFile string }{
-		grafanaDataDir, grafanaProvisioningDir, secretDir(admin.Name) + "/" + KeyAdminPassword,
+	ini, err := filled(grafanaTemplate, struct{ PasswordFile, URL string }{
+		secretDir(admin.Name) + "/" + KeyAdminPassword, r.externalURL(ComponentGrafana),
 	})
 	if err != nil {
 		return nil, err

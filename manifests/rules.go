@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"time"
@@ -43,7 +44,7 @@ func (r *addonRenderer) rule(a alert) rulefmt.Rule {
 		Alert: a.name, Expr: a.expr, For: model.Duration(a.wait), Labels: labels,
 		Annotations: map[string]string{
 			"summary": a.summary, "description": a.description,
-			"dashboard": r.dashboardURL(a.dashboard), "runbook_url": runbookURL(a.name),
+			"dashboard": r.dashboardURL(a), "runbook_url": runbookURL(a.name),
 		},
 	}
 }
@@ -53,9 +54,10 @@ func runbookURL(name string) string {
 	return "https://mockup.dev/mockup/docs/runbooks/" + name + ".md"
 }
 
-// dashboardURL opens a dashboard for the service of an alert.
-func (r *addonRenderer) dashboardURL(uid string) string {
-	return fmt.Sprintf("%s/d/%s?var-stack=%s&var-service={{ $labels.service }}", r.externalURL(ComponentGrafana), uid, r.stack.Name)
+// dashboardURL opens the dashboard of an alert for its service. Labels that the rule adds are not among $labels.
+func (r *addonRenderer) dashboardURL(a alert) string {
+	service := cmp.Or(a.service, "{{ $labels.service }}")
+	return fmt.Sprintf("%s/d/%s?var-stack=%s&var-service=%s", r.externalURL(ComponentGrafana), a.dashboard, r.stack.Name, service)
 }
 
 func record(name, expr string, labels map[string]string) rulefmt.Rule {

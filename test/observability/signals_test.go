@@ -1,0 +1,255 @@
+package observability
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"mockup.dev/mockup/test/stacktest"
+)
+
+// use the site as people do: a file by the page, which goes on to mime-server, and the inventory, which asks it, too; and
+// something that is not there.
+func (w *watched) use() {
+	w.t.Helper()
+	_, err := stacktest.Upload(w.t.Context(), w.visitor, "observed.txt", []byte("seen"))
+	must(w.t, err)
+	for path, code := range map[string]int{"intranet/api/v1/stats": http.StatusOK, "files/there-is-none": http.StatusNotFound} {
+		resp, err := w.visitor.Get(stacktest.URL + path)
+		must(w.t, err)
+		_ = resp.Body.Close()
+		if resp.StatusCode != code {
+			w.t.Fatalf("GET /%s: %s", path, resp.Status)
+		}
+	}
+}
+
+// series that a query finds, by its labels in the order of their names, with the values.
+func series(query string) (map[string]float64, error) {
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
+		}
+	}
+	if err := get(prometheus+"/api/v1/query", url.Values{"query": {query}}, &answer); err != nil {
+		return nil, err
+	}
+	found := map[string]float64{}
+	for _, r := range answer.Data.Result {
+		var labels []string
+		for k, v := range r.Metric {
+			labels = append(labels, k+"="+v)
+		}
+		slices.Sort(labels)
+		text, _ := r.Value[1].(string)
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, err
+		}
+		found[strings.Join(labels, ",")] = value
+	}
+	return found, nil
+}
+
+// targetsUp complains unless every target is up, and all that should be watched is a target.
+func (w *watched) targetsUp() error {
+	up, err := series("sum by (job) (up)")
+	if err != nil {
+		return err
+	}
+	for _, job := range []string{
+		"mime-server", "public-app", "intranet-api", "gateway-exporter", "prometheus", "alertmanager", "loki", "promtail", "jaeger",
+		"grafana", "mockup-operator",
+	} {
+		if up["job="+job] != 1 {
+			return fmt.Errorf("job %s has %v targets that are up; all: %v", job, up["job="+job], up)
+		}
+	}
+	down, err := series("up == 0")
+	if err == nil && len(down) > 0 {
+		err = fmt.Errorf("down are %v", down)
+	}
+	return err
+}
+
+func (w *watched) metrics(t *testing.T) {
+	for what, query := range map[string]string{
+		"requests of the gateway, counted from its log": `sum(http_requests_total{service="gateway",code="404"}) >= 1`,
+		"durations of them":                             `sum(http_request_duration_seconds_count{service="gateway"}) >= 3`,
+		"requests of a service":                         `sum(http_requests_total{service="mime-server"}) >= 2`,
+		"connections of nginx":                          `nginx_up == 1`,
+		"memory of a container":                         `container_memory_working_set_bytes{namespace="default",container="mime-server"} > 1e6`,
+		"processor time of a container":                 `container_cpu_usage_seconds_total{namespace="default",container="mime-server"} > 0`,
+		"restarts":                                      `kube_pod_container_status_restarts_total{namespace="default",container="mime-server"} >= 0`,
+		"a volume's use against its size":               `kubelet_volume_stats_used_bytes{persistentvolumeclaim="mockup-mime-storage"} / kubelet_volume_stats_capacity_bytes < 1`,
+		"the end of the certificate":                    `mockup_certificate_expiry_timestamp_seconds{stack="mockup"} - time() > 86400`,
+		"availability":                                  `availability_percentage{service="gateway"} == 100`,
+		"error rate":                                    `error_rate_percentage{service="gateway"} == 0`,
+		"latency":                                       `latency_p95_seconds{service="gateway"} < 1`,
+		"error budget":                                  `error_budget_remaining_percent{service="gateway"} == 100`,
+		"violations":                                    `sla_violations_total{service="gateway"} == 0`,
+	} {
+		eventually(t, what+": "+query, patience, func() error {
+			found, err := series(query)
+			if err == nil && len(found) == 0 {
+				w.use() // a rate needs a second look
+				err = fmt.Errorf("nothing is found")
+			}
+			return err
+		})
+	}
+	var answer struct {
+		Data struct {
+			Groups []struct {
+				Name  string
+				Rules []struct{ Name, Health, LastError string }
+			}
+		}
+	}
+	must(t, get(prometheus+"/api/v1/rules", nil, &answer))
+	rules := 0
+	for _, g := range answer.Data.Groups {
+		for _, r := range g.Rules {
+			if rules++; r.Health != "ok" {
+				t.Errorf("rule %s of %s is %s: %s", r.Name, g.Name, r.Health, r.LastError)
+			}
+		}
+	}
+	if rules == 0 {
+		t.Error("there are no rules")
+	}
+}
+
+// lines that a query of logs finds within the last hour.
+func lines(query string) ([]string, error) {
+	var answer struct {
+		Data struct {
+			Result []struct{ Values [][2]string }
+		}
+	}
+	now := time.Now()
+	err := get(loki+"/loki/api/v1/query_range", url.Values{
+		"query": {query}, "limit": {"1000"}, "start": {strconv.FormatInt(now.Add(-time.Hour).UnixNano(), 10)}, "end": {strconv.FormatInt(now.UnixNano(), 10)},
+	}, &answer)
+	var found []string
+	for _, r := range answer.Data.Result {
+		for _, v := range r.Values {
+			found = append(found, v[1])
+		}
+	}
+	return found, err
+}
+
+func (w *watched) logs(t *testing.T) {
+	for _, query := range []string{
+		`{container="mockup-gateway"} | json | level="warn"`, `{service="mime-server"} | json | status="ok"`,
+		`{service="public-app"}`, `{service="intranet-api"}`, `{service="prometheus"}`, `{service="grafana"}`,
+	} {
+		eventually(t, query, patience, func() error {
+			found, err := lines(query)
+			if err == nil && len(found) == 0 {
+				err = fmt.Errorf("nothing is found")
+			}
+			return err
+		})
+	}
+	var labels struct{ Data []string }
+	must(t, get(loki+"/loki/api/v1/labels", nil, &labels))
+	for _, label := range []string{"service", "container", "pod", "stack", "namespace"} {
+		if !slices.Contains(labels.Data, label) {
+			t.Errorf("lines have no label %s: %v", label, labels.Data)
+		}
+	}
+}
+
+// trace is one of Jaeger's.
+type trace struct {
+	TraceID   string
+	Processes map[string]struct{ ServiceName string }
+}
+
+func (t trace) services() []string {
+	var all []string
+	for _, p := range t.Processes {
+		all = append(all, p.ServiceName)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (w *watched) traces(t *testing.T) {
+	for _, service := range []string{"public-app", "intranet-api"} {
+		eventually(t, "a trace from "+service+" to mime-server", patience, func() error {
+			var answer struct{ Data []trace }
+			if err := get(jaeger+"/api/traces", url.Values{"service": {service}, "limit": {"20"}, "lookback": {"1h"}}, &answer); err != nil {
+				return err
+			}
+			for _, one := range answer.Data {
+				if s := one.services(); slices.Contains(s, service) && slices.Contains(s, "mime-server") {
+					// The way back: the gateway's log has the trace, and its request.
+					found, err := lines(fmt.Sprintf(`{service="gateway"} | json | trace_id=%q | request_id!=""`, one.TraceID))
+					if err == nil && len(found) == 0 {
+						err = fmt.Errorf("no line of the gateway's log has trace %s", one.TraceID)
+					}
+					return err
+				}
+			}
+			return fmt.Errorf("none of %d traces has both", len(answer.Data))
+		})
+	}
+}
+
+func (w *watched) dashboards(t *testing.T) {
+	password, err := base64.StdEncoding.DecodeString(w.kubectl("get", "secret", "mockup-grafana-admin", "-o", "jsonpath={.data.password}"))
+	must(t, err)
+	ask := func(path string, into any) error {
+		address, _ := url.Parse(grafana)
+		address.User = url.UserPassword("admin", string(password))
+		return get(address.String()+path, nil, into)
+	}
+	var dashboards []struct{ UID, Type string }
+	must(t, ask("/api/search?type=dash-db", &dashboards))
+	if len(dashboards) < 8 {
+		t.Errorf("there are %d dashboards: %v", len(dashboards), dashboards)
+	}
+	var sources []struct{ UID string }
+	must(t, ask("/api/datasources", &sources))
+	for _, uid := range []string{"prometheus", "loki", "jaeger", "alertmanager"} {
+		if !slices.ContainsFunc(sources, func(s struct{ UID string }) bool { return s.UID == uid }) {
+			t.Errorf("there is no data source %s: %v", uid, sources)
+		}
+	}
+	var up struct{ Data struct{ Result []any } }
+	must(t, ask("/api/datasources/proxy/uid/prometheus/api/v1/query?query=up", &up))
+	if len(up.Data.Result) == 0 {
+		t.Error("Grafana does not reach Prometheus")
+	}
+	resp, err := http.Get(grafana + "/api/search")
+	must(t, err)
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a password, Grafana answers %s", resp.Status)
+	}
+}
+
+func (w *watched) status(t *testing.T) {
+	eventually(t, "the status to tell of targets, logs and traces", patience, func() error {
+		s := w.addon().Status
+		up, all, _ := strings.Cut(s.Targets, "/")
+		if s.Ready != "7/7" || up != all || up == "" || s.LastLogTime == nil || s.LastTraceTime == nil {
+			return fmt.Errorf("ready %q, targets %q, last log %v, last trace %v", s.Ready, s.Targets, s.LastLogTime, s.LastTraceTime)
+		}
+		return nil
+	})
+}
