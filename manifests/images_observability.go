@@ -10,6 +10,8 @@ const (
 	ImageLoki = "docker.io/grafana/loki:3.7.8"
 	// ImagePromtail reads them. It is the last that there is.
 	ImagePromtail = "docker.io/grafana/promtail:3.6.4"
+	// ImageOpenTelemetryCollector reads them, too.
+	ImageOpenTelemetryCollector = "docker.io/otel/opentelemetry-collector-contrib:0.149.0"
 	// ImageJaeger keeps traces.
 	ImageJaeger = "docker.io/jaegertracing/jaeger:2.13.0"
 	// ImageGrafana shows it all.
