@@ -148,6 +148,6 @@ func (r *addonRenderer) programs() []program {
 
 func (r *addonRenderer) allPrograms() []program {
 	return []program{
-		r.prometheus(), r.alertmanager(), r.loki(), r.promtail(), r.jaeger(), r.grafana(), r.gatewayExporter(),
+		r.prometheus(), r.alertmanager(), r.loki(), r.promtail(), r.collector(), r.jaeger(), r.grafana(), r.gatewayExporter(),
 	}
 }

@@ -1,6 +1,10 @@
 package manifests
 
-import "slices"
+import (
+	"slices"
+
+	"mockup.dev/mockup/api/v1alpha1"
+)
 
 // Names of the components of an addon: those of their Services and main containers, too, so that everybody knows them by
 // these names, as http://loki:3100.
@@ -9,6 +13,7 @@ const (
 	ComponentAlertmanager    = "alertmanager"
 	ComponentLoki            = "loki"
 	ComponentPromtail        = "promtail"
+	ComponentCollector       = "otel-collector"
 	ComponentJaeger          = "jaeger"
 	ComponentGrafana         = "grafana"
 	ComponentGatewayExporter = "gateway-exporter"
@@ -20,6 +25,7 @@ const (
 	PortAlertmanager    = 9093
 	PortLoki            = 3100
 	PortPromtail        = 9080
+	PortCollector       = 8888 // of its own metrics
 	PortJaegerQuery     = 16686
 	PortJaegerMetrics   = 8888
 	PortGrafana         = 3000
@@ -44,7 +50,7 @@ func ingressName(addon, component string) string { return WorkloadName(addon, co
 
 // componentOrder is that in which components are rendered and reported.
 var componentOrder = []string{
-	ComponentPrometheus, ComponentAlertmanager, ComponentLoki, ComponentPromtail, ComponentJaeger, ComponentGrafana, ComponentGatewayExporter,
+	ComponentPrometheus, ComponentAlertmanager, ComponentLoki, ComponentPromtail, ComponentCollector, ComponentJaeger, ComponentGrafana, ComponentGatewayExporter,
 }
 
 // components that are switched on.
@@ -60,8 +66,12 @@ func (r *addonRenderer) wants(name string) bool {
 		return on(spec.Metrics.Enabled)
 	case ComponentAlertmanager:
 		return on(spec.Alerting.Enabled)
-	case ComponentLoki, ComponentPromtail:
+	case ComponentLoki:
 		return on(spec.Logs.Enabled)
+	case ComponentPromtail:
+		return on(spec.Logs.Enabled) && spec.Logs.Agent != v1alpha1.AgentOpenTelemetryCollector
+	case ComponentCollector:
+		return on(spec.Logs.Enabled) && spec.Logs.Agent == v1alpha1.AgentOpenTelemetryCollector
 	case ComponentJaeger:
 		return on(spec.Tracing.Enabled)
 	case ComponentGrafana:

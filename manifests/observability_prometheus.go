@@ -60,9 +60,11 @@ type prometheusValues struct {
 	Services []prometheusService
 	// Components are other programs of the addon.
 	Components []prometheusTarget
-	// Promtail is the name of the log agents' pods; empty if there are none.
-	Promtail, Operator, Alertmanager string
-	Rules                            []string
+	// Agent is the log agent, whose pods have a name; empty if there is none.
+	Agent, AgentHost       string
+	AgentPort              int
+	Operator, Alertmanager string
+	Rules                  []string
 }
 
 type prometheusService struct {
@@ -83,8 +85,8 @@ func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
 			values.Services = append(values.Services, prometheusService{Name: s.Name, Host: r.owner.host(PodsName(s.Name)), Port: s.MetricsPort})
 		}
 	}
-	if r.wants(ComponentPromtail) {
-		values.Promtail = r.owner.host(PodsName(ComponentPromtail))
+	if values.Agent, values.AgentPort = r.agent(); values.Agent != "" {
+		values.AgentHost = r.owner.host(PodsName(values.Agent))
 	}
 	if r.wants(ComponentAlertmanager) {
 		values.Alertmanager = r.target(ComponentAlertmanager, PortAlertmanager)
@@ -116,4 +118,15 @@ func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
 	}
 	files[prometheusConfigFile] = text
 	return files, nil
+}
+
+// agent that reads logs, with the port of its own metrics; empty if none does.
+func (r *addonRenderer) agent() (name string, port int) {
+	switch {
+	case r.wants(ComponentPromtail):
+		return ComponentPromtail, PortPromtail
+	case r.wants(ComponentCollector):
+		return ComponentCollector, PortCollector
+	}
+	return "", 0
 }

@@ -38,7 +38,7 @@ func TestInvalidAddon(t *testing.T) {
 		{"spec.metrics.scrapeInterval", func(a *addon, _ *stack) { a.Spec.Metrics.ScrapeInterval = "3m" }},
 		{"spec.metrics.retention", func(a *addon, _ *stack) { a.Spec.Metrics.Retention = "-1d" }},
 		{"spec.logs.retention", func(a *addon, _ *stack) { a.Spec.Logs.Retention = "12h" }},
-		{"spec.logs.agent", func(a *addon, _ *stack) { a.Spec.Logs.Agent = v1alpha1.AgentOpenTelemetryCollector }},
+		{"spec.logs.agent", func(a *addon, _ *stack) { a.Spec.Logs.Agent = "Alloy" }},
 		{"spec.tracing.retention", func(a *addon, _ *stack) { a.Spec.Tracing.Retention = "2y" }},
 		{"spec.tracing.samplingRatio", func(a *addon, _ *stack) { a.Spec.Tracing.SamplingRatio = "1.5" }},
 		{"spec.tracing.samplingRatio", func(a *addon, _ *stack) { a.Spec.Tracing.SamplingRatio = "NaN" }},
@@ -74,6 +74,7 @@ func TestInvalidAddon(t *testing.T) {
 		}},
 		{"spec.objectives", func(a *addon, _ *stack) { a.Spec.Metrics.Enabled = ptr(false) }},
 		{"spec.objectives", func(a *addon, _ *stack) { a.Spec.Logs.Enabled = ptr(false) }},
+		{"spec.objectives", func(a *addon, _ *stack) { a.Spec.Logs.Agent = v1alpha1.AgentOpenTelemetryCollector }},
 		{"spec.alerting.receivers[0]", func(a *addon, _ *stack) { a.Spec.Alerting.Receivers = []v1alpha1.AlertReceiver{{Name: "x"}} }},
 		{"spec.alerting.receivers[1].name", func(a *addon, _ *stack) {
 			slack := &v1alpha1.SlackReceiver{Channel: "#a", WebhookSecret: v1alpha1.KeyRef{Name: "s", Key: "k"}}
@@ -107,8 +108,9 @@ func TestAddonWithoutStack(t *testing.T) {
 	if _, err := Observability(c.addon, ObservabilityFacts{}); !errors.As(err, &invalid) || invalid.Field != "spec.stackRef.name" {
 		t.Errorf("got %v", err)
 	}
-	if got := ObservabilityComponents(c.addon); !slices.Equal(got, componentOrder) {
-		t.Errorf("components %v", got)
+	want := slices.DeleteFunc(slices.Clone(componentOrder), func(name string) bool { return name == ComponentCollector })
+	if got := ObservabilityComponents(c.addon); !slices.Equal(got, want) {
+		t.Errorf("components %v, want %v", got, want)
 	}
 }
 
@@ -191,7 +193,7 @@ func TestAddonRestrictions(t *testing.T) {
 			c, component := template.Spec.Containers[0], o.GetLabels()[LabelComponent]
 			s := c.SecurityContext
 			if *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) ||
-				*template.Spec.AutomountServiceAccountToken || (*s.RunAsUser == 0) != (component == ComponentPromtail) {
+				*template.Spec.AutomountServiceAccountToken || (*s.RunAsUser == 0) != (component == ComponentPromtail || component == ComponentCollector) {
 				t.Errorf("%s may do too much: %+v", component, s)
 			}
 			if c.Resources.Limits.Memory().IsZero() || c.Resources.Limits.Cpu().IsZero() || c.ReadinessProbe == nil {

@@ -81,8 +81,8 @@ func (v *addonValidator) periods() {
 	v.matches("spec.tracing.retention", spec.Tracing.Retention, periodPattern, period)
 	v.matches("spec.metrics.scrapeInterval", spec.Metrics.ScrapeInterval, intervalPattern, "is not from 1s to 120s, e.g. 15s")
 	v.matches("spec.tracing.samplingRatio", spec.Tracing.SamplingRatio, ratioPattern, "is not from 0 to 1 with at most four decimals, e.g. 0.25")
-	if agent := spec.Logs.Agent; agent != "" && agent != v1alpha1.AgentPromtail {
-		v.reject("spec.logs.agent", string(agent), "is not there yet; Promtail is")
+	if agent := spec.Logs.Agent; agent != "" && agent != v1alpha1.AgentPromtail && agent != v1alpha1.AgentOpenTelemetryCollector {
+		v.reject("spec.logs.agent", string(agent), "is neither Promtail nor OpenTelemetryCollector")
 	}
 }
 
@@ -95,7 +95,7 @@ func (v *addonValidator) matches(field, value string, pattern *regexp.Regexp, re
 // fieldOf a component in the specification.
 var fieldOf = map[string]string{
 	ComponentPrometheus: "spec.metrics", ComponentAlertmanager: "spec.alerting", ComponentLoki: "spec.logs",
-	ComponentPromtail: "spec.logs.agentContainer", ComponentJaeger: "spec.tracing", ComponentGrafana: "spec.dashboards",
+	ComponentPromtail: "spec.logs.agentContainer", ComponentCollector: "spec.logs.agentContainer", ComponentJaeger: "spec.tracing", ComponentGrafana: "spec.dashboards",
 	ComponentGatewayExporter: "spec.metrics.gatewayExporter",
 }
 

@@ -24,8 +24,8 @@ func (v *addonValidator) objectives() {
 			v.reject(field+".name", o.Name, reasons[0])
 		}
 		v.unique("objective", o.Name, field+".name")
-		if o.Service == ComponentGateway && !on(spec.Logs.Enabled) {
-			v.reject("spec.objectives", "", "of the gateway need logs, whose agent counts its requests; they are switched off")
+		if o.Service == ComponentGateway && !(on(spec.Logs.Enabled) && spec.Logs.Agent != v1alpha1.AgentOpenTelemetryCollector) {
+			v.reject("spec.objectives", "", "of the gateway need logs by Promtail, which counts its requests")
 		}
 		v.measuredService(field+".service", o.Service)
 		if _, ok := burnWindows[windowOf(o)]; !ok {

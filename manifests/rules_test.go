@@ -83,7 +83,7 @@ func ruleTests(t *testing.T) []string {
 	return files
 }
 
-// TestRules runs the unit tests of alerts and of figures on the rules of the reference stack.
+// TestRules runs the unit tests of alerts and of figures on the rules of the reference stack, or of the case that is named.
 func TestRules(t *testing.T) {
 	for _, file := range ruleTests(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -92,7 +92,11 @@ func TestRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			files := filesOf(t, "mission", ComponentPrometheus)
+			rules := "mission"
+			if strings.HasPrefix(filepath.Base(file), "collector.") {
+				rules = "collector"
+			}
+			files := filesOf(t, rules, ComponentPrometheus)
 			files["rules.test.yaml"] = string(text)
 			run(t, written(t, files, prometheusConfigDir), tool(t, "promtool"), "test", "rules", "rules.test.yaml")
 		})

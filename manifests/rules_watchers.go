@@ -42,27 +42,33 @@ func (r *addonRenderer) watcherAlerts() rulefmt.RuleGroup {
 			dashboard:   dashboardAlerts,
 		}))
 	}
-	if r.wants(ComponentPromtail) {
-		group.Rules = append(group.Rules, r.agentAlerts()...)
+	if agent, _ := r.agent(); agent != "" {
+		group.Rules = append(group.Rules, r.agentAlerts(agent)...)
 	}
 	return group
 }
 
-// agentAlerts are about the log agent. The gateway's figures come from it, too.
-func (r *addonRenderer) agentAlerts() []rulefmt.Rule {
+// agentAlerts are about the log agent. The gateway's figures come from Promtail, too.
+func (r *addonRenderer) agentAlerts(agent string) []rulefmt.Rule {
 	unread := fmt.Sprintf("max by (stack, namespace) (promtail_file_bytes_total{%s} - promtail_read_bytes_total{%s}) > %d", r.ours(), r.ours(), logBacklog)
 	dropped := fmt.Sprintf("sum by (stack, namespace) (increase(promtail_dropped_entries_total{%s}[5m])) > 0", r.ours())
+	behind := unread + " or " + dropped
+	if agent == ComponentCollector {
+		// What waits to be sent takes half of its room.
+		own := r.ours(fmt.Sprintf("job=%q", agent))
+		behind = fmt.Sprintf("max by (stack, namespace) (otelcol_exporter_queue_size{%s} / otelcol_exporter_queue_capacity{%s}) > 0.5", own, own)
+	}
 	return []rulefmt.Rule{
 		r.rule(alert{
-			name: alertAgentDown, severity: severityWarning, service: ComponentPromtail, wait: 2 * time.Minute,
-			expr:        fmt.Sprintf("absent(up{%s} == 1)", r.ours(`job="promtail"`)),
+			name: alertAgentDown, severity: severityWarning, service: agent, wait: 2 * time.Minute,
+			expr:        fmt.Sprintf("absent(up{%s} == 1)", r.ours(fmt.Sprintf("job=%q", agent))),
 			summary:     "Nobody reads logs",
 			description: "No log agent answers. Logs are kept by the containers and read later, unless they are rotated away; the gateway's requests are not counted meanwhile.",
 			dashboard:   dashboardLogs,
 		}),
 		r.rule(alert{
-			name: alertAgentBehind, severity: severityWarning, service: ComponentPromtail, wait: 5 * time.Minute,
-			expr:        unread + " or " + dropped,
+			name: alertAgentBehind, severity: severityWarning, service: agent, wait: 5 * time.Minute,
+			expr:        behind,
 			summary:     "Logs are read late, or dropped",
 			description: "The log agent does not keep up, or Loki does not take what it sends.",
 			dashboard:   dashboardLogs,

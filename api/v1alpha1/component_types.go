@@ -110,9 +110,9 @@ type Logs struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,4}[hdw]$')`,message=`must be a whole number of hours, days or weeks above 0, e.g. 7d`
 	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([1-9]|1[0-9]|2[0-3])h$')`,message=`must be at least 24h: Loki keeps whole days`
 	Retention string `json:"retention,omitempty"`
-	// agent that reads the logs; the default is Promtail.
+	// agent that reads the logs; the default is Promtail, which also counts the gateway's requests. Its line ended in March
+	// 2026; OpenTelemetryCollector is a successor.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`self != 'OpenTelemetryCollector'`,reason=FieldValueForbidden,message=`OpenTelemetryCollector is not there yet; Promtail is`
 	Agent LogAgent `json:"agent,omitempty"`
 	// agentContainer is what the agent runs in.
 	// +optional

@@ -1,16 +1,13 @@
 package api_test
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 var addons = &kind{
 	name: "addon", resource: "observabilityaddons", base: addonBase,
 	cases: func() []refusal {
 		return slices.Concat(addonCases(), componentCases(), objectiveCases(), receiverCases(), alertRouteCases(), dashboardCases())
 	},
-	lists: addonListCases, company: addonCompany, oneByRule: func(path string) bool { return strings.HasPrefix(path, "spec.logs.agent") },
+	lists: addonListCases, company: addonCompany, oneByRule: func(string) bool { return false },
 	page: "observabilityaddon.md", head: addonHead,
 }
 
@@ -70,6 +67,7 @@ func addonCases() []refusal {
 			"[{protocol: OTLPHTTP, hostPort: 9090}]", "[9090] is there more than once").at("spec"),
 		values("objectives need metrics", "spec.metrics.enabled", "true", "false", "need metrics").at("spec.objectives"),
 		values("objectives of the gateway need logs", "spec.logs.enabled", "true", "false", "need logs").at("spec.objectives"),
+		values("objectives of the gateway need Promtail", "spec.logs.agent", "Promtail", "OpenTelemetryCollector", "by Promtail").at("spec.objectives"),
 	}
 }
 
@@ -98,7 +96,6 @@ func componentCases() (cases []refusal) {
 		values("logs are kept for some time", "spec.logs.retention", "24h", "0d", period),
 		values("logs are kept for a day", "spec.logs.retention", "1d", "23h", "at least 24h"),
 		values("traces are kept for some time", "spec.tracing.retention", "12h", "1y", period),
-		values("the log agent is there", "spec.logs.agent", "Promtail", "OpenTelemetryCollector", "is not there yet"),
 		values("samples are a part", "spec.tracing.samplingRatio", "'0.0001'", "'1.1'", "from 0 to 1"),
 		values("samples are not negative", "spec.tracing.samplingRatio", "'0'", "'-0.1'", "from 0 to 1"),
 		values("a way in has an address", "spec.tracing.ingest[0]", "{protocol: OTLPGRPC, hostPort: 4317, hostIP: 0.0.0.0}",
