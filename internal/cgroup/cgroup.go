@@ -84,8 +84,13 @@ func (r *Reader) Read(pid int, id string) (Usage, error) {
 			continue
 		}
 		for _, controller := range strings.Split(parts[1], ",") {
-			groups[controller] = own(parts[2], id)
+			if group := own(parts[2], id); group != "" {
+				groups[controller] = group
+			}
 		}
+	}
+	if len(groups) == 0 {
+		return Usage{}, fmt.Errorf("container %.12s has no cgroup of its own: Podman has none to give", id)
 	}
 	if r.unified != "" {
 		return r.version2(path.Join(r.unified, groups[""]))
@@ -93,12 +98,15 @@ func (r *Reader) Read(pid int, id string) (Usage, error) {
 	return r.version1(path.Join(r.mounts["memory"], groups["memory"]), path.Join(r.mounts["cpuacct"], groups["cpuacct"]))
 }
 
-// own is the container's cgroup: its processes may be in one below.
+// own is the container's cgroup, whose name has its ID; its processes may be in one below. A container of a rootless Podman
+// on version 1 has none, and is in that of whoever started it.
 func own(group, id string) string {
-	if i := strings.Index(group, id); i >= 0 {
-		if end := strings.Index(group[i:], "/"); end >= 0 {
-			return group[:i+end]
-		}
+	i := strings.Index(group, id)
+	if i < 0 {
+		return ""
+	}
+	if end := strings.Index(group[i:], "/"); end >= 0 {
+		return group[:i+end]
 	}
 	return group
 }

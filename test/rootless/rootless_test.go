@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,6 +57,7 @@ func TestRootless(t *testing.T) {
 			}
 		}
 	})
+	t.Run("logs and metrics are found as on a cluster", observed)
 	t.Run("what this host does not enforce stands in status", refused)
 	t.Run("names are served while the operator is away", func(t *testing.T) {
 		before := must(t, "pgrep", "-f", "mockup node")
@@ -94,6 +96,22 @@ func refused(t *testing.T) {
 	if said := strings.Contains(status, "resources.limits.memory"); said != limited {
 		t.Errorf("this host lacks limits of memory: %t (%s); status tells of it: %t", limited, lacks, said)
 	}
+}
+
+// observed looks where a log agent and Prometheus look: files of Podman's user namespace are measured, and its logs are kept,
+// by the node agent, which is in it.
+func observed(t *testing.T) {
+	logs := filepath.Join(must(t, "podman", "info", "--format", "{{.Store.GraphRoot}}"), "mockup-pod-logs", "default_default-mockup-*", "*", "0.log")
+	if found, _ := filepath.Glob(logs); len(found) != 4 {
+		t.Errorf("%s leads to %v", logs, found)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "mockup", "node", "port-9405.sock"))
+	}}}
+	eventually(t, "volumes are measured", func() bool {
+		response, err := client.Get("http://operator/metrics")
+		return err == nil && strings.Contains(bodyOf(t, response), `kubelet_volume_stats_used_bytes{namespace="default",persistentvolumeclaim="mockup-mime-storage"}`)
+	})
 }
 
 // addressOf mime-server on a network.
