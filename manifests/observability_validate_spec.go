@@ -18,13 +18,14 @@ func (v *addonValidator) objectives() {
 	if len(spec.Objectives) > 0 && !on(spec.Metrics.Enabled) {
 		v.reject("spec.objectives", "", "need metrics, which are switched off")
 	}
+	counted := on(spec.Logs.Enabled) && spec.Logs.Agent != v1alpha1.AgentOpenTelemetryCollector
 	for i := range spec.Objectives {
 		o, field := &spec.Objectives[i], fmt.Sprintf("spec.objectives[%d]", i)
 		if reasons := validation.IsDNS1123Label(o.Name); len(reasons) > 0 {
 			v.reject(field+".name", o.Name, reasons[0])
 		}
 		v.unique("objective", o.Name, field+".name")
-		if o.Service == ComponentGateway && !(on(spec.Logs.Enabled) && spec.Logs.Agent != v1alpha1.AgentOpenTelemetryCollector) {
+		if o.Service == ComponentGateway && !counted {
 			v.reject("spec.objectives", "", "of the gateway need logs by Promtail, which counts its requests")
 		}
 		v.measuredService(field+".service", o.Service)
