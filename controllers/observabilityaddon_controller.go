@@ -2,11 +2,9 @@ package controllers
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +16,7 @@ import (
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/internal/passwords"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -66,7 +65,7 @@ func (r *AddonReconciler) apply(ctx context.Context, addon *v1alpha1.Observabili
 	facts, err := r.gather(ctx, addon)
 	var gone *stackNotFoundError
 	if errors.As(err, &gone) {
-		if _, stopErr := r.Backend.Apply(ctx, manifests.ObservabilityRemoval(retaining(addon))); stopErr != nil {
+		if _, stopErr := r.Backend.Apply(ctx, manifests.ObservabilityRemoval(addon).Retaining()); stopErr != nil {
 			return observed{}, &backendError{stopErr}
 		}
 	}
@@ -103,17 +102,6 @@ func (r *AddonReconciler) gather(ctx context.Context, addon *v1alpha1.Observabil
 	return facts, err
 }
 
-// retaining is the addon with all its data to be kept, whatever it says.
-func retaining(addon *v1alpha1.ObservabilityAddon) *v1alpha1.ObservabilityAddon {
-	a := addon.DeepCopy()
-	for _, s := range []*v1alpha1.Storage{
-		&a.Spec.Metrics.Storage, &a.Spec.Logs.Storage, &a.Spec.Tracing.Storage, &a.Spec.Alerting.Storage, &a.Spec.Dashboards.Storage,
-	} {
-		s.ReclaimPolicy = v1alpha1.ReclaimRetain
-	}
-	return a
-}
-
 // ensureAdmin makes the password of Grafana's first user, once, where the addon names none.
 func (r *AddonReconciler) ensureAdmin(ctx context.Context, addon *v1alpha1.ObservabilityAddon, refs []manifests.Reference) error {
 	for _, ref := range refs {
@@ -124,7 +112,7 @@ func (r *AddonReconciler) ensureAdmin(ctx context.Context, addon *v1alpha1.Obser
 		if err != nil || found != nil {
 			return err
 		}
-		return r.references.keep(ctx, addon, newPassword(addon.Namespace, ref.Name))
+		return r.references.keep(ctx, addon, passwords.New(addon.Namespace, ref.Name, ref.Keys[0]))
 	}
 	return nil
 }
@@ -215,11 +203,4 @@ func (r *AddonReconciler) addons(ctx context.Context, namespace string, concerne
 		}
 	}
 	return out
-}
-
-// newPassword is a Secret with a password that nobody has thought of: 26 letters and digits, 128 bits.
-func newPassword(namespace, name string) *corev1.Secret {
-	s := &corev1.Secret{Type: corev1.SecretTypeOpaque, Data: map[string][]byte{manifests.KeyAdminPassword: []byte(rand.Text())}}
-	s.Namespace, s.Name = namespace, name
-	return s
 }

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"mockup.dev/mockup/api/v1alpha1"
 )
 
 // Owner is the resource that a set of objects belongs to. Its string form is the value of LabelOwner on everything
@@ -77,6 +79,21 @@ type Set struct {
 	// Remove asks for everything of the owner to go, retained volumes excepted. Objects then only says which claims
 	// are retained; what is labelled so on the backend is retained in any case.
 	Remove bool
+}
+
+// Retaining is a removal s that keeps every volume, whatever the policies of its claims say.
+func (s Set) Retaining() Set {
+	kept := make([]Object, 0, len(s.Objects))
+	for _, o := range s.Objects {
+		if claim, ok := o.(*corev1.PersistentVolumeClaim); ok {
+			claim = claim.DeepCopy()
+			claim.Labels[LabelReclaim] = string(v1alpha1.ReclaimRetain)
+			o = claim
+		}
+		kept = append(kept, o)
+	}
+	s.Objects = kept
+	return s
 }
 
 // Removal is the set that takes everything of owner away.

@@ -105,8 +105,12 @@ func (b *background) serving(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = stacks(ctx, c, "")
-	return err
+	for _, k := range kinds {
+		if _, err := k.subjects(ctx, c, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startOperator returns when the operator's controllers run.

@@ -38,21 +38,15 @@ Exit codes: 0; 1 when there is none; 2 when called wrongly; 3 when the control p
 		if err != nil {
 			return err
 		}
-		printed := false
-		for i := range found {
-			ca, err := authority(cmd.Context(), c, &found[i])
-			if err != nil {
-				return err
-			}
-			if _, err := a.out.Write(ca); err != nil {
-				return err
-			}
-			printed = printed || len(ca) > 0
+		all, err := authorities(cmd.Context(), c, found)
+		if err != nil {
+			return err
 		}
-		if !printed {
+		if len(all) == 0 {
 			return fmt.Errorf("no certificate authority: no such stack has tls.selfSigned")
 		}
-		return nil
+		_, err = a.out.Write(all)
+		return err
 	}
 	return cmd
 }

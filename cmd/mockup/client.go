@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,18 +46,6 @@ func reach(ctx context.Context, state statedir.Dir) (client.WithWatch, error) {
 		return nil, &exitError{exitUnreachable, fmt.Errorf("%w; start it with %q", err, "mockup up")}
 	}
 	return newClient(state)
-}
-
-// stacks lists those of a namespace, of all if it is empty, sorted.
-func stacks(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.MockupStack, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	var list v1alpha1.MockupStackList
-	if err := c.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		return nil, fmt.Errorf("listing stacks: %w", err)
-	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.MockupStack) int { return strings.Compare(keyOf(&a), keyOf(&b)) })
-	return list.Items, nil
 }
 
 func keyOf(o client.Object) string { return o.GetNamespace() + "/" + o.GetName() }

@@ -10,7 +10,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
-	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/backend/podman"
 	"mockup.dev/mockup/internal/controlplane"
 	"mockup.dev/mockup/internal/podmansocket"
@@ -30,10 +29,10 @@ func newDown(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Stop everything; files and resources stay",
-		Long: `Stops the operator, the pods and networks of every stack, the control plane, and Podman's service if "mockup up"
+		Long: `Stops the operator, the pods of every addon, the pods and networks of every stack, the control plane, and Podman's service if "mockup up"
 started it. Volumes stay on Podman and resources in the control plane's store: the next "mockup up" brings all of it back.
 
-With --purge, the volumes that were made for stacks go too, after a question that --yes answers, and so does the state
+With --purge, the volumes that were made for stacks and addons go too, after a question that --yes answers, and so does the state
 folder. A volume that a stack adopted (existing: in its specification) is never removed.
 
 It may be called again at any time.
@@ -64,12 +63,12 @@ Exit codes: 0; 1 when something is left or the question was answered with no; 2 
 type down struct {
 	downOptions
 	*app
-	state   statedir.Dir
-	list    *progress.List
-	bg      *background
-	podman  string
-	stacks  []v1alpha1.MockupStack
-	volumes []podmansocket.Volume
+	state    statedir.Dir
+	list     *progress.List
+	bg       *background
+	podman   string
+	subjects []*subject
+	volumes  []podmansocket.Volume
 }
 
 func (d *down) run(ctx context.Context) (err error) {
@@ -90,7 +89,7 @@ func (d *down) run(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	if err := d.stopStacks(ctx); err != nil {
+	if err := d.stopSubjects(ctx); err != nil {
 		return err
 	}
 	if d.purge {
@@ -119,22 +118,21 @@ func (d *down) end(ctx context.Context, name string) error {
 	return d.list.Step(name, func(func(string)) (string, error) { return name + " stopped", d.bg.End(ctx, name) })
 }
 
-// stopStacks learns which stacks there are, ends the operator and takes their pods and networks away.
-func (d *down) stopStacks(ctx context.Context) error {
-	if err := d.findStacks(ctx); err != nil {
+// stopSubjects learns which stacks and addons there are, ends the operator and takes their pods and networks away.
+func (d *down) stopSubjects(ctx context.Context) error {
+	if err := d.findSubjects(ctx); err != nil {
 		return err
 	}
 	if err := d.end(ctx, processOperator); err != nil {
 		return err
 	}
-	if len(d.stacks) == 0 {
+	if len(d.subjects) == 0 {
 		return nil
 	}
 	b := podman.New(podman.Options{URI: d.podman, Log: logr.Discard()})
-	for i := range d.stacks {
-		s := &d.stacks[i]
-		err := d.list.Step("stack "+keyOf(s), func(say func(string)) (string, error) {
-			return "stack " + keyOf(s) + " stopped", takeDown(ctx, b, removalOf(s, d.purge), say)
+	for _, s := range stopOrder(d.subjects) {
+		err := d.list.Step(s.String(), func(say func(string)) (string, error) {
+			return s.String() + " stopped", takeDown(ctx, b, removalOf(s, d.purge), say)
 		})
 		if err != nil {
 			return err
@@ -143,9 +141,9 @@ func (d *down) stopStacks(ctx context.Context) error {
 	return nil
 }
 
-// findStacks asks the control plane, which is started for it if it was there before and does not run now: pods go on
+// findSubjects asks the control plane, which is started for it if it was there before and does not run now: pods go on
 // without it.
-func (d *down) findStacks(ctx context.Context) error {
+func (d *down) findSubjects(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(d.state.ControlPlane(), "etcd")); err != nil {
 		return nil // none was ever there
 	}
@@ -162,14 +160,14 @@ func (d *down) findStacks(ctx context.Context) error {
 		if err != nil {
 			return "", err
 		}
-		if d.stacks, err = stacks(ctx, c, ""); err != nil {
+		if d.subjects, err = subjects(ctx, c, ""); err != nil {
 			return "", err
 		}
-		if len(d.stacks) > 0 {
+		if len(d.subjects) > 0 {
 			if d.podman, _, err = ensurePodman(ctx, d.bg, d.podmanSocket); err != nil {
 				return "", err
 			}
 		}
-		return "found " + counted(len(d.stacks), "stack"), nil
+		return "found " + countedKinds(d.subjects), nil
 	})
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
-	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/internal/backend/podman"
 	"mockup.dev/mockup/internal/podmansocket"
@@ -33,14 +32,15 @@ func newLogs(a *app) *cobra.Command {
 	var o logsOptions
 	cmd := &cobra.Command{
 		Use:   "logs COMPONENT | --operator | --controlplane",
-		Short: "Print logs of a service, the gateway, or a background program",
-		Long: `Prints the logs of a service of a stack by its name, of the gateway as "gateway", or of a program that runs in the
-background. With several replicas, each line begins with the name of its pod.
+		Short: "Print logs of a service, the gateway, a program of an addon, or a background program",
+		Long: `Prints the logs of a service of a stack by its name, of the gateway as "gateway", of a program of the addon that watches
+the stack, such as "prometheus", or of a program that runs in the background. With several replicas, each line begins with the name of its pod.
 
 Exit codes: 0; 1 when there is nothing of that name; 2 when called wrongly; 3 when the control plane is needed to find the
 stack and does not answer.`,
 		Example: `  mockup logs gateway --tail 20
   mockup logs mime-server -f --timestamps
+  mockup logs prometheus --tail 20
   mockup logs public-app --stack shop -n team-a
   mockup logs --operator -f`,
 		Args: cobra.MaximumNArgs(1),
@@ -89,7 +89,7 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 		if err != nil {
 			return err
 		}
-		all, err := stacks(ctx, c, o.namespace)
+		all, err := subjects(ctx, c, o.namespace)
 		if err != nil {
 			return err
 		}
@@ -100,18 +100,17 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 	return a.podLogs(ctx, o)
 }
 
-// stackWith is the name of the only stack that has the component.
-func stackWith(all []v1alpha1.MockupStack, component string) (string, error) {
+// stackWith is the name of the only stack that has the component, or that is watched by an addon that has it.
+func stackWith(all []*subject, component string) (string, error) {
 	var names []string
 	for _, s := range all {
-		is := func(service v1alpha1.Service) bool { return service.Name == component }
-		if component == manifests.ComponentGateway && s.Spec.Gateway != nil || slices.ContainsFunc(s.Spec.Services, is) {
-			names = append(names, s.Name)
+		if slices.Contains(s.components, component) {
+			names = append(names, s.stack)
 		}
 	}
 	switch len(names) {
 	case 0:
-		return "", fmt.Errorf("no stack of this namespace has a component %q", component)
+		return "", fmt.Errorf("no stack or addon of this namespace has a component %q", component)
 	case 1:
 		return names[0], nil
 	}
@@ -124,8 +123,7 @@ func (a *app) podLogs(ctx context.Context, o logsOptions) error {
 	if err != nil {
 		return err
 	}
-	owner := manifests.Owner{Kind: "MockupStack", Namespace: o.namespace, Name: o.stack}
-	pods, err := podsOf(ctx, uri, owner, o.component)
+	pods, err := podsOf(ctx, uri, o)
 	if err != nil {
 		return err
 	}
@@ -139,9 +137,9 @@ func (a *app) podLogs(ctx context.Context, o logsOptions) error {
 	for i, pod := range pods {
 		prefix := ""
 		if len(pods) > 1 {
-			prefix = pod + " | "
+			prefix = pod.Pod + " | "
 		}
-		group.Go(func() { errs[i] = copyLogs(ctx, b, backend.PodRef{Owner: owner, Pod: pod}, o.LogOptions, out, prefix) })
+		group.Go(func() { errs[i] = copyLogs(ctx, b, pod, o.LogOptions, out, prefix) })
 		if !o.Follow {
 			group.Wait() // one after the other reads better
 		}
@@ -153,24 +151,25 @@ func (a *app) podLogs(ctx context.Context, o logsOptions) error {
 	return errors.Join(errs...)
 }
 
-// podsOf lists the names of a component's pods, sorted.
-func podsOf(ctx context.Context, uri string, owner manifests.Owner, component string) ([]string, error) {
+// podsOf lists the pods of a component that are part of a stack, its own or those of its addon, sorted by name.
+func podsOf(ctx context.Context, uri string, o logsOptions) ([]backend.PodRef, error) {
 	c, err := podmansocket.New(uri)
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.Pods(ctx, manifests.LabelOwner+"="+owner.String())
+	all, err := c.Pods(ctx, manifests.LabelPartOf+"="+o.stack)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var pods []backend.PodRef
 	for _, p := range all {
-		if p.Labels[manifests.LabelComponent] == component {
-			names = append(names, p.Name)
+		owner, err := manifests.ParseOwner(p.Labels[manifests.LabelOwner])
+		if err == nil && owner.Namespace == o.namespace && p.Labels[manifests.LabelComponent] == o.component {
+			pods = append(pods, backend.PodRef{Owner: owner, Pod: p.Name})
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.SortFunc(pods, func(a, b backend.PodRef) int { return strings.Compare(a.Pod, b.Pod) })
+	return pods, nil
 }
 
 func copyLogs(ctx context.Context, pods backend.Pods, ref backend.PodRef, o backend.LogOptions, out *lineWriter, prefix string) error {

@@ -18,15 +18,17 @@ const (
 	rolloutComplete    = "Complete"
 	rolloutProgressing = "Progressing"
 	rolloutFailed      = "Failed"
-	// rolloutUnknown: the stack has no such service.
+	// rolloutUnknown: there is no such service or component.
 	rolloutUnknown = "Unknown"
 )
 
-// rollout of a stack, or of one service, as its status tells.
+// rollout of a stack, or of one service, or of an addon, as its status tells.
 type rollout struct {
 	Namespace string `json:"namespace"`
 	Stack     string `json:"stack"`
-	// Service is empty for all of the stack.
+	// Addon is empty for the stack itself.
+	Addon string `json:"addon,omitempty"`
+	// Service, or component of the addon, is empty for all of it.
 	Service  string `json:"service,omitempty"`
 	Revision int64  `json:"revision,omitempty"`
 	Phase    string `json:"phase"`
@@ -46,10 +48,14 @@ type rolloutWorkload struct {
 
 // subject is what is rolled out, for messages.
 func (r rollout) subject() string {
-	if r.Service != "" {
-		return fmt.Sprintf("%s of stack %s/%s", r.Service, r.Namespace, r.Stack)
+	text := fmt.Sprintf("stack %s/%s", r.Namespace, r.Stack)
+	if r.Addon != "" {
+		text = fmt.Sprintf("addon %s/%s", r.Namespace, r.Addon)
 	}
-	return fmt.Sprintf("stack %s/%s", r.Namespace, r.Stack)
+	if r.Service != "" {
+		text = r.Service + " of " + text
+	}
+	return text
 }
 
 func (r rollout) line() string {
@@ -62,20 +68,23 @@ func (r rollout) line() string {
 	return fmt.Sprintf("%s: %s", r.subject(), r.Message)
 }
 
-// rolloutOf a stack, or of its service if one is named. It is pure.
-func rolloutOf(s *v1alpha1.MockupStack, service string) rollout {
-	r := rollout{Namespace: s.Namespace, Stack: s.Name, Service: service, Revision: s.Status.Revision, Phase: rolloutProgressing, Workloads: []rolloutWorkload{}}
-	if has := components(s); service != "" && !slices.Contains(has, service) {
-		r.Phase, r.Message = rolloutUnknown, fmt.Sprintf("stack %s has no service %q; it has %s", keyOf(s), service, strings.Join(has, ", "))
+// rolloutOf a stack or an addon, or of its service if one is named. It is pure.
+func rolloutOf(s *subject, service string) rollout {
+	r := rollout{Namespace: s.GetNamespace(), Stack: s.stack, Service: service, Revision: s.revision, Phase: rolloutProgressing, Workloads: []rolloutWorkload{}}
+	if s.kind == addonKind {
+		r.Addon = s.GetName()
+	}
+	if service != "" && !slices.Contains(s.components, service) {
+		r.Phase, r.Message = rolloutUnknown, fmt.Sprintf("%s has no service %q; it has %s", s, service, strings.Join(s.components, ", "))
 		return r
 	}
-	concerned := slices.DeleteFunc(workloads(s), func(w v1alpha1.WorkloadStatus) bool { return service != "" && w.Name != service })
+	concerned := slices.DeleteFunc(slices.Clone(s.workloads), func(w v1alpha1.WorkloadStatus) bool { return service != "" && w.Name != service })
 	for _, w := range concerned {
 		r.Workloads = append(r.Workloads, rolloutWorkload{Name: w.Name, Phase: w.Phase, Updated: w.Updated, Ready: w.Ready})
 	}
 	switch unseen := unseenRestart(s, concerned); {
-	case s.Status.ObservedGeneration != s.Generation:
-		r.Message = fmt.Sprintf("waiting for the operator to look at generation %d", s.Generation)
+	case s.observedGeneration != s.GetGeneration():
+		r.Message = fmt.Sprintf("waiting for the operator to look at generation %d", s.GetGeneration())
 	case r.fails(s, concerned):
 	case unseen != "":
 		r.Message = "waiting for the operator to restart " + unseen
@@ -86,9 +95,13 @@ func rolloutOf(s *v1alpha1.MockupStack, service string) rollout {
 }
 
 // unseenRestart names a workload whose restart was asked for and is not in its status yet.
-func unseenRestart(s *v1alpha1.MockupStack, concerned []v1alpha1.WorkloadStatus) string {
+func unseenRestart(s *subject, concerned []v1alpha1.WorkloadStatus) string {
+	stack, ok := s.Object.(*v1alpha1.MockupStack)
+	if !ok {
+		return ""
+	}
 	for _, w := range concerned {
-		if manifests.RestartedAt(s, w.Name) != w.RestartedAt {
+		if manifests.RestartedAt(stack, w.Name) != w.RestartedAt {
 			return w.Name
 		}
 	}
@@ -97,8 +110,8 @@ func unseenRestart(s *v1alpha1.MockupStack, concerned []v1alpha1.WorkloadStatus)
 
 // fails tells whether nothing goes on without a change, and says why. Where one service is asked about, that of another
 // does not matter, unless it keeps the operator from looking at any.
-func (r *rollout) fails(s *v1alpha1.MockupStack, concerned []v1alpha1.WorkloadStatus) bool {
-	stalled := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionStalled)
+func (r *rollout) fails(s *subject, concerned []v1alpha1.WorkloadStatus) bool {
+	stalled := meta.FindStatusCondition(*s.conditions, v1alpha1.ConditionStalled)
 	if stalled == nil || stalled.Status != "True" {
 		return false
 	}
@@ -115,13 +128,13 @@ func (r *rollout) fails(s *v1alpha1.MockupStack, concerned []v1alpha1.WorkloadSt
 	return false
 }
 
-// stopsAll are the reasons for which nothing of a stack is applied.
+// stopsAll are the reasons for which nothing of a stack or an addon is applied.
 func stopsAll(reason string) bool {
-	return slices.Contains([]string{v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonReferenceMissing, v1alpha1.ReasonNameTaken}, reason)
+	return slices.Contains([]string{v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonReferenceMissing, v1alpha1.ReasonNameTaken, v1alpha1.ReasonStackNotFound}, reason)
 }
 
 // proceeds tells whether it is done, or what is waited for.
-func (r *rollout) proceeds(s *v1alpha1.MockupStack, concerned []v1alpha1.WorkloadStatus) {
+func (r *rollout) proceeds(s *subject, concerned []v1alpha1.WorkloadStatus) {
 	var waiting []string
 	for _, w := range concerned {
 		if w.Phase == string(backend.Ready) && whole(w.Updated) && whole(w.Ready) {
@@ -136,7 +149,7 @@ func (r *rollout) proceeds(s *v1alpha1.MockupStack, concerned []v1alpha1.Workloa
 	switch {
 	case len(waiting) > 0 || len(concerned) == 0:
 		r.Message = "waiting for " + cmp.Or(strings.Join(waiting, ", "), "the operator to make its workloads")
-	case r.Service == "" && !meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady):
+	case r.Service == "" && !meta.IsStatusConditionTrue(*s.conditions, v1alpha1.ConditionReady):
 		r.Message = waitingFor(s)
 	default:
 		r.Phase, r.Message = rolloutComplete, counted(len(concerned), "workload")

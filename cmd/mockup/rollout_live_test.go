@@ -109,10 +109,11 @@ func (l live) edit(change func(*v1alpha1.MockupStack)) {
 	}
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		found, err := stacks(l.t.Context(), c, "default")
+		found, err := stackKind.subjects(l.t.Context(), c, "default")
 		if err == nil && len(found) == 1 {
-			change(&found[0])
-			err = c.Update(l.t.Context(), &found[0])
+			s := found[0].Object.(*v1alpha1.MockupStack)
+			change(s)
+			err = c.Update(l.t.Context(), s)
 			if err == nil {
 				return
 			}

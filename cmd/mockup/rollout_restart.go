@@ -38,7 +38,7 @@ when the control plane does not answer.`,
 	}
 	namespace := namespaceFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, all, err := a.reachStacks(cmd.Context(), *namespace)
+		c, all, err := a.reachSubjects(cmd.Context(), *namespace, stackKind)
 		if err != nil {
 			return err
 		}
@@ -56,18 +56,18 @@ when the control plane does not answer.`,
 }
 
 // toRestart reads args: the name of a stack, which may be left out where there is one, and those of its components.
-func toRestart(all []v1alpha1.MockupStack, namespace string, args []string) (*v1alpha1.MockupStack, []string, error) {
+func toRestart(all []*subject, namespace string, args []string) (*v1alpha1.MockupStack, []string, error) {
 	var named []string
-	if slices.ContainsFunc(all, func(s v1alpha1.MockupStack) bool { return s.Name == args[0] }) {
+	if slices.ContainsFunc(all, func(s *subject) bool { return s.GetName() == args[0] }) {
 		named, args = args[:1], args[1:]
 	}
-	s, err := oneStack(all, namespace, named)
+	s, err := stackKind.one(all, namespace, named)
 	if err != nil {
 		return nil, nil, err
 	}
-	has := components(s)
+	stack, has := s.Object.(*v1alpha1.MockupStack), s.components
 	if slices.Equal(args, []string{allComponents}) {
-		return s, has, nil
+		return stack, has, nil
 	}
 	if len(args) == 0 {
 		return nil, nil, &exitError{exitUsage, errors.New(`name what to restart, or "all"; the stack has ` + strings.Join(has, ", "))}
@@ -77,7 +77,7 @@ func toRestart(all []v1alpha1.MockupStack, namespace string, args []string) (*v1
 			return nil, nil, &exitError{exitUsage, fmt.Errorf("stack %s has no service %q; it has %s", keyOf(s), name, strings.Join(has, ", "))}
 		}
 	}
-	return s, args, nil
+	return stack, args, nil
 }
 
 // restart asks for it by annotations.

@@ -9,17 +9,15 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"mockup.dev/mockup/api/v1alpha1"
 )
 
 func newRolloutStatus(a *app) *cobra.Command {
 	f := follower{patience: stallPatience}
 	timeout, follow := time.Duration(0), false
 	cmd := &cobra.Command{
-		Use:   "status [STACK]",
-		Short: "Wait until a change of a stack has reached every pod",
-		Long: `Waits until what is specified now has reached every pod of a stack, or of one service, and all of them are ready. It tells
+		Use:   "status [STACK | addon/NAME]",
+		Short: "Wait until a change of a stack or an addon has reached every pod",
+		Long: `Waits until what is specified now has reached every pod of a stack, an addon, or one service, and all of them are ready. It tells
 what is waited for whenever that changes, and gives up when the operator says that no progress is possible without a change,
 as when a roll-out exceeds its progressDeadlineSeconds or a container crashes again and again.
 
@@ -27,12 +25,13 @@ Exit codes: 0 when it is rolled out; 1 when it has failed, or is not done in tim
 called wrongly; 3 when the control plane does not answer.`,
 		Example: `  mockup rollout status
   mockup rollout status mockup --service public-app --timeout 2m
+  mockup rollout status addon/mockup
   mockup rollout status mockup --watch=false -o json`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.completeStacks,
+		ValidArgsFunction: a.completeSubjects,
 	}
 	namespace := namespaceFlag(cmd)
-	cmd.Flags().StringVar(&f.service, "service", "", "a service of the stack, or \"gateway\" (default: all of it)")
+	cmd.Flags().StringVar(&f.service, "service", "", "a service of the stack, \"gateway\", or a component of the addon (default: all of it)")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait")
 	cmd.Flags().BoolVarP(&follow, "watch", "w", true, "wait until it is done; else tell how it is")
 	output := outputFlag(cmd, formText, formJSON)
@@ -44,7 +43,8 @@ called wrongly; 3 when the control plane does not answer.`,
 		return check(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, s, err := a.reachStack(cmd.Context(), *namespace, args)
+		k, args := typed(args)
+		c, s, err := a.reachSubject(cmd.Context(), *namespace, k, args)
 		if err != nil {
 			return err
 		}
@@ -65,6 +65,7 @@ called wrongly; 3 when the control plane does not answer.`,
 
 // follower watches a roll-out.
 type follower struct {
+	kind    *kind
 	key     client.ObjectKey
 	service string
 	// patience with a roll-out that has failed: what it lacks may be about to come.
@@ -82,8 +83,8 @@ type follower struct {
 }
 
 // report tells how the roll-out of s is, and follows it for so long; its error says why it is not done.
-func (f *follower) report(ctx context.Context, c client.WithWatch, s *v1alpha1.MockupStack, timeout time.Duration) error {
-	f.key, f.last = client.ObjectKeyFromObject(s), rolloutOf(s, f.service)
+func (f *follower) report(ctx context.Context, c client.WithWatch, s *subject, timeout time.Duration) error {
+	f.kind, f.key, f.last = s.kind, client.ObjectKeyFromObject(s), rolloutOf(s, f.service)
 	switch {
 	case f.last.Phase == rolloutUnknown:
 		return &exitError{exitUsage, errors.New(f.last.Message)}
@@ -111,12 +112,12 @@ func (f *follower) follow(ctx context.Context, c client.WithWatch) error {
 
 // watch returns false when the watch ended before anything was decided.
 func (f *follower) watch(ctx context.Context, c client.WithWatch) (bool, error) {
-	events, err := c.Watch(ctx, &v1alpha1.MockupStackList{}, client.InNamespace(f.key.Namespace), client.MatchingFields{"metadata.name": f.key.Name})
+	events, err := c.Watch(ctx, f.kind.list(), client.InNamespace(f.key.Namespace), client.MatchingFields{"metadata.name": f.key.Name})
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, f.late(ctx)
 		}
-		return false, fmt.Errorf("watching the stack: %w", err)
+		return false, fmt.Errorf("watching the %s: %w", f.kind.word, err)
 	}
 	defer events.Stop()
 	for {
@@ -133,22 +134,22 @@ func (f *follower) watch(ctx context.Context, c client.WithWatch) (bool, error) 
 			if !open || e.Type == watch.Error {
 				return false, nil
 			}
-			s, ok := e.Object.(*v1alpha1.MockupStack)
+			s := subjectOf(e.Object)
 			switch {
-			case ok && e.Type == watch.Deleted:
-				return false, fmt.Errorf("stack %s was deleted", f.key)
-			case ok && f.see(s):
+			case s != nil && e.Type == watch.Deleted:
+				return false, fmt.Errorf("%s was deleted", s)
+			case s != nil && f.see(s):
 				return true, nil
 			}
 		}
 	}
 }
 
-// see takes in the stack as it is now, and tells whether the roll-out is done.
-func (f *follower) see(s *v1alpha1.MockupStack) bool {
+// see takes in the stack or addon as it is now, and tells whether the roll-out is done.
+func (f *follower) see(s *subject) bool {
 	f.last = rolloutOf(s, f.service)
-	if s.Generation != f.generation {
-		f.generation, f.timer = s.Generation, nil
+	if s.GetGeneration() != f.generation {
+		f.generation, f.timer = s.GetGeneration(), nil
 	}
 	if f.last.Phase == rolloutFailed {
 		f.failure, f.failedAt = f.last, time.Now()

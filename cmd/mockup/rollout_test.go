@@ -75,7 +75,7 @@ func TestRolloutOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := stackWithStatus(done)
 			c.change(s)
-			if got := rolloutOf(s, c.service); got.Phase != c.phase || got.line() != c.line {
+			if got := rolloutOf(stackSubject(s), c.service); got.Phase != c.phase || got.line() != c.line {
 				t.Errorf("got  %s, %s\nwant %s, %s", got.Phase, got.line(), c.phase, c.line)
 			}
 		})
@@ -89,19 +89,19 @@ func TestFollowerIsNotFooledByRestarts(t *testing.T) {
 		s.Status.Conditions[1] = metav1.Condition{Type: "Stalled", Status: "True", Reason: "WorkloadFailed", Message: "CrashLoopBackOff"}
 	})
 	f := follower{patience: time.Hour, say: func(string) {}}
-	f.see(well)
+	f.see(stackSubject(well))
 	if f.impatience() != nil {
 		t.Error("nothing has failed yet")
 	}
-	f.see(crashed)
+	f.see(stackSubject(crashed))
 	first := f.impatience()
-	f.see(well)
-	f.see(crashed)
+	f.see(stackSubject(well))
+	f.see(stackSubject(crashed))
 	if first == nil || f.impatience() != first || f.failure.Reason != "WorkloadFailed" {
 		t.Errorf("patience began anew: %+v", f)
 	}
 	changed := stackWithStatus(func(s *v1alpha1.MockupStack) { s.Generation = 3 })
-	if f.see(changed); f.impatience() != nil {
+	if f.see(stackSubject(changed)); f.impatience() != nil {
 		t.Error("a change deserves new patience")
 	}
 }
@@ -196,13 +196,13 @@ func TestHistory(t *testing.T) {
 }
 
 func TestToRestart(t *testing.T) {
-	shop := *stackWithStatus(func(s *v1alpha1.MockupStack) {
+	shop := stackWithStatus(func(s *v1alpha1.MockupStack) {
 		s.Spec.Gateway, s.Spec.Services = &v1alpha1.Gateway{}, []v1alpha1.Service{{Name: "web"}, {Name: "api"}}
 	})
-	blog := *stackWithStatus(func(s *v1alpha1.MockupStack) { s.Name, s.Spec.Services = "blog", []v1alpha1.Service{{Name: "page"}} })
-	one, two := []v1alpha1.MockupStack{shop}, []v1alpha1.MockupStack{shop, blog}
+	blog := stackWithStatus(func(s *v1alpha1.MockupStack) { s.Name, s.Spec.Services = "blog", []v1alpha1.Service{{Name: "page"}} })
+	one, two := []*subject{stackSubject(shop)}, []*subject{stackSubject(shop), stackSubject(blog)}
 	for args, c := range map[string]struct {
-		all  []v1alpha1.MockupStack
+		all  []*subject
 		want string
 		code int
 	}{

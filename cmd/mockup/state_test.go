@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 		"waiting for the rest": {func(*v1alpha1.MockupStack) {}, verdict{text: "Progressing: objects are being made"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := judge(stackWithStatus(c.change)); got != c.want {
+			if got := judge(stackSubject(stackWithStatus(c.change))); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -64,17 +64,17 @@ func TestStatusExitCodesAndTable(t *testing.T) {
 	})
 	waiting := stackWithStatus(func(*v1alpha1.MockupStack) {})
 	for name, c := range map[string]struct {
-		stacks []v1alpha1.MockupStack
-		code   int
-		says   []string
+		found []*subject
+		code  int
+		says  []string
 	}{
-		"ready":    {[]v1alpha1.MockupStack{*ready}, exitOK, []string{"default/shop  ready: True", "https://localhost:8443/", "web", "1/1", "3", "http://web:80/", "2 refusals"}},
-		"one not":  {[]v1alpha1.MockupStack{*ready, *waiting}, exitFailed, []string{"ready: False (Progressing)"}},
+		"ready":    {[]*subject{stackSubject(ready)}, exitOK, []string{"default/shop  ready: True", "https://localhost:8443/", "web", "1/1", "3", "http://web:80/", "2 refusals"}},
+		"one not":  {[]*subject{stackSubject(ready), stackSubject(waiting)}, exitFailed, []string{"ready: False (Progressing)"}},
 		"none yet": {nil, exitFailed, []string{"No stacks."}},
 	} {
 		for _, form := range []string{formTable, formJSON, formYAML} {
 			var out bytes.Buffer
-			err := printStatus(&out, form, c.stacks, time.Now())
+			err := printStatus(&out, form, c.found, time.Now())
 			var exit *exitError
 			if c.code == exitOK && err != nil || c.code != exitOK && (!errors.As(err, &exit) || exit.code != c.code || exit.err != nil) {
 				t.Errorf("%s, %s: %v, want code %d", name, form, err, c.code)
@@ -93,7 +93,7 @@ func TestRemovalRetainsVolumesUnlessPurging(t *testing.T) {
 		s.Spec.Volumes = []v1alpha1.Volume{{Name: "cache", ReclaimPolicy: v1alpha1.ReclaimDelete}}
 	})
 	for purge, want := range map[bool]string{false: "Retain", true: "Delete"} {
-		set := removalOf(s, purge)
+		set := removalOf(stackSubject(s), purge)
 		if !set.Remove || len(set.Objects) != 1 {
 			t.Fatalf("no removal with one claim: %+v", set)
 		}
@@ -143,10 +143,10 @@ func TestConfirm(t *testing.T) {
 }
 
 func TestStackWith(t *testing.T) {
-	shop := *stackWithStatus(func(s *v1alpha1.MockupStack) { s.Spec.Services = []v1alpha1.Service{{Name: "web"}} })
-	blog := *shop.DeepCopy()
+	shop := stackWithStatus(func(s *v1alpha1.MockupStack) { s.Spec.Services = []v1alpha1.Service{{Name: "web"}} })
+	blog := shop.DeepCopy()
 	blog.Name, blog.Spec.Gateway = "blog", &v1alpha1.Gateway{}
-	all := []v1alpha1.MockupStack{shop, blog}
+	all := []*subject{stackSubject(shop), stackSubject(blog)}
 	if got, err := stackWith(all, "gateway"); got != "blog" || err != nil {
 		t.Errorf("gateway: %q, %v", got, err)
 	}

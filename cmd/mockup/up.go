@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/controlplane"
 	"mockup.dev/mockup/internal/documents"
 	"mockup.dev/mockup/internal/processes"
@@ -30,15 +29,17 @@ func newUp(a *app) *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up [-f FILE]...",
-		Short: "Start everything and wait until the stacks are ready",
+		Short: "Start everything and wait until it is ready",
 		Long: `Starts the local control plane and the operator in the background, Podman's service if none answers, applies the
-objects of the files, and waits until every stack in them is ready; without files, until every stack that is there is.
+objects of the files, and waits until every stack in them is ready, and then every addon; without files, until all that are
+there are.
 
 It may be called again at any time: what runs already stays as it is, unless this program or its flags have changed.
 Files are applied server-side under the name mockup-up; what they say goes before what others have set.
 
-Exit codes: 0 when all stacks are ready, 1 when one is not (the message says why), 2 when the call or a file is wrong.`,
+Exit codes: 0 when all of them are ready, 1 when one is not (the message says why), 2 when the call or a file is wrong.`,
 		Example: `  mockup up -f config/samples/mockup.yaml
+  mockup up -f config/samples/mockup.yaml -f config/samples/observability.yaml
   mockup up -f stack.yaml -f secrets.yaml --image-map bin/images.yaml --timeout 10m
   mockup up                        # again what was there before "mockup down"`,
 		Args: cobra.NoArgs,
@@ -80,7 +81,7 @@ type up struct {
 	bg      *background
 	podman  string
 	api     client.WithWatch
-	ready   []v1alpha1.MockupStack
+	ready   []*subject
 	ca      bool
 }
 
@@ -124,7 +125,7 @@ func (u *up) findPodman(ctx context.Context, _ func(string)) (what string, err e
 }
 
 // startControlPlane starts the control plane. After a crash of both, it would have the operator run at once, before the
-// stacks' statuses are known to be out of date.
+// statuses are known to be out of date.
 func (u *up) startControlPlane(ctx context.Context, _ func(string)) (string, error) {
 	if u.bg.Running(processControlPlane) == 0 && u.bg.Running(processOperator) == 0 {
 		if err := u.bg.End(ctx, processOperator); err != nil {
@@ -141,8 +142,8 @@ func (u *up) startControlPlane(ctx context.Context, _ func(string)) (string, err
 	return fmt.Sprintf("control plane %s", change), nil
 }
 
-// startOperator starts the operator. As long as none has run, what the stacks' statuses say is out of date: their pods
-// went with "mockup down", or with the host.
+// startOperator starts the operator. As long as none has run, what statuses say is out of date: the pods went
+// with "mockup down", or with the host.
 func (u *up) startOperator(ctx context.Context, _ func(string)) (string, error) {
 	if u.bg.Running(processOperator) == 0 {
 		if err := markUnknown(ctx, u.api); err != nil {

@@ -31,7 +31,7 @@ const defaultNamespace = metav1.NamespaceDefault
 // apply applies the objects in the order of the files.
 func (u *up) apply(ctx context.Context, say func(string)) (string, error) {
 	if len(u.objects) == 0 {
-		return "nothing to apply: the stacks that are there stay", nil
+		return "nothing to apply: what is there stays", nil
 	}
 	for _, d := range u.objects {
 		name := d.GetKind() + "/" + d.GetName()
@@ -100,23 +100,22 @@ func keepImageMap(state statedir.Dir, path string) error {
 	return nil
 }
 
-// markUnknown says of every stack that nobody knows at the moment whether it is ready.
+// markUnknown says of every stack and addon that nobody knows at the moment whether it is ready.
 func markUnknown(ctx context.Context, c client.Client) error {
-	all, err := stacks(ctx, c, "")
+	all, err := subjects(ctx, c, "")
 	if err != nil {
 		return err
 	}
-	for i := range all {
-		s := &all[i]
-		before := s.DeepCopy()
-		if !meta.SetStatusCondition(&s.Status.Conditions, metav1.Condition{
+	for _, s := range all {
+		before := s.DeepCopyObject().(client.Object)
+		if !meta.SetStatusCondition(s.conditions, metav1.Condition{
 			Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonProgressing,
-			Message: "the operator was not running", ObservedGeneration: s.Generation, LastTransitionTime: metav1.NewTime(time.Now()),
+			Message: "the operator was not running", ObservedGeneration: s.GetGeneration(), LastTransitionTime: metav1.NewTime(time.Now()),
 		}) {
 			continue
 		}
-		if err := c.Status().Patch(ctx, s, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("marking stack %s as unknown: %w", keyOf(s), err)
+		if err := c.Status().Patch(ctx, s.Object, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("marking %s as unknown: %w", s, err)
 		}
 	}
 	return nil

@@ -1,37 +1,44 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"mockup.dev/mockup/api/v1alpha1"
 )
 
-// stallPatience is how long a stack may stall before up gives up: what it lacks may be about to come.
+// stallPatience is how long a stack or an addon may stall before up gives up: what it lacks may be about to come.
 const stallPatience = 10 * time.Second
 
-// wait waits for the stacks of the files, or for all that are there, one step each.
+// target is what is waited for.
+type target struct {
+	kind *kind
+	key  types.NamespacedName
+}
+
+func (t target) String() string { return t.kind.word + " " + t.key.String() }
+
+// wait waits for the stacks and addons of the files, or for all that are there, one step each.
 func (u *up) wait(ctx context.Context) error {
-	keys, err := u.awaited(ctx)
+	targets, err := u.awaited(ctx)
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		err := u.list.Step("stack "+key.String(), func(say func(string)) (string, error) {
-			s, err := waitReady(ctx, u.api, key, say)
+	for _, t := range targets {
+		err := u.list.Step(t.String(), func(say func(string)) (string, error) {
+			s, err := waitReady(ctx, u.api, t, say)
 			if err != nil {
 				return "", err
 			}
-			u.ready = append(u.ready, *s)
-			return fmt.Sprintf("stack %s is ready, %s", key, s.Status.Workloads), nil
+			u.ready = append(u.ready, s)
+			return fmt.Sprintf("%s is ready, %s", s, s.ready), nil
 		})
 		if err != nil {
 			return err
@@ -40,66 +47,57 @@ func (u *up) wait(ctx context.Context) error {
 	return nil
 }
 
-// awaited are the stacks to wait for, sorted.
-func (u *up) awaited(ctx context.Context) ([]types.NamespacedName, error) {
-	keys := map[types.NamespacedName]bool{}
+// awaited are the stacks to wait for and then the addons, each sorted by name.
+func (u *up) awaited(ctx context.Context) ([]target, error) {
+	var all []target
 	for _, d := range u.objects {
-		if d.GroupVersionKind().GroupKind() == v1alpha1.GroupVersion.WithKind("MockupStack").GroupKind() {
-			keys[types.NamespacedName{Namespace: d.GetNamespace(), Name: d.GetName()}] = true
+		if k := kindOf(d.GroupVersionKind()); k != nil {
+			all = append(all, target{k, client.ObjectKeyFromObject(d)})
 		}
 	}
 	if len(u.objects) == 0 {
-		all, err := stacks(ctx, u.api, "")
+		found, err := subjects(ctx, u.api, "")
 		if err != nil {
 			return nil, err
 		}
-		for i := range all {
-			if all[i].DeletionTimestamp.IsZero() {
-				keys[client.ObjectKeyFromObject(&all[i])] = true
+		for _, s := range found {
+			if s.GetDeletionTimestamp().IsZero() {
+				all = append(all, target{s.kind, client.ObjectKeyFromObject(s)})
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(keys), func(a, b types.NamespacedName) int {
-		return compareStrings(a.String(), b.String())
-	}), nil
+	slices.SortFunc(all, func(a, b target) int {
+		return cmp.Or(slices.Index(kinds, a.kind)-slices.Index(kinds, b.kind), strings.Compare(a.key.String(), b.key.String()))
+	})
+	return slices.Compact(all), nil
 }
 
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// waitReady watches one stack until it is ready, has stalled for too long, or ctx ends.
-func waitReady(ctx context.Context, c client.WithWatch, key types.NamespacedName, say func(string)) (*v1alpha1.MockupStack, error) {
+// waitReady watches one stack or addon until it is ready, has stalled for too long, or ctx ends.
+func waitReady(ctx context.Context, c client.WithWatch, t target, say func(string)) (*subject, error) {
 	w := &waiting{say: say}
 	for {
-		s, err := w.watch(ctx, c, key)
+		s, err := w.watch(ctx, c, t)
 		if s != nil || err != nil {
 			return s, err
 		}
 	}
 }
 
-// waiting remembers what was last seen of a stack, over several watches.
+// waiting remembers what was last seen, over several watches.
 type waiting struct {
 	say     func(string)
 	last    verdict
 	stalled *time.Timer
 }
 
-// watch returns the stack when it is ready, and nothing when the watch ended before and has to be begun anew.
-func (w *waiting) watch(ctx context.Context, c client.WithWatch, key types.NamespacedName) (*v1alpha1.MockupStack, error) {
-	events, err := c.Watch(ctx, &v1alpha1.MockupStackList{}, client.InNamespace(key.Namespace), client.MatchingFields{"metadata.name": key.Name})
+// watch returns what is waited for when it is ready, and nothing when the watch ended before and has to be begun anew.
+func (w *waiting) watch(ctx context.Context, c client.WithWatch, t target) (*subject, error) {
+	events, err := c.Watch(ctx, t.kind.list(), client.InNamespace(t.key.Namespace), client.MatchingFields{"metadata.name": t.key.Name})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, w.timeout(ctx)
 		}
-		return nil, fmt.Errorf("watching the stack: %w", err)
+		return nil, fmt.Errorf("watching the %s: %w", t.kind.word, err)
 	}
 	defer events.Stop()
 	for {
@@ -112,7 +110,7 @@ func (w *waiting) watch(ctx context.Context, c client.WithWatch, key types.Names
 			if !open || e.Type == watch.Error {
 				return nil, nil
 			}
-			if s, ok := e.Object.(*v1alpha1.MockupStack); ok {
+			if s := subjectOf(e.Object); s != nil {
 				if e.Type == watch.Deleted {
 					return nil, errors.New("it was deleted")
 				}
@@ -124,8 +122,8 @@ func (w *waiting) watch(ctx context.Context, c client.WithWatch, key types.Names
 	}
 }
 
-// see takes in the stack as it is now, and tells whether it is ready.
-func (w *waiting) see(s *v1alpha1.MockupStack) bool {
+// see takes in what is waited for as it is now, and tells whether it is ready.
+func (w *waiting) see(s *subject) bool {
 	w.last = judge(s)
 	switch {
 	case !w.last.stalled:
@@ -139,7 +137,7 @@ func (w *waiting) see(s *v1alpha1.MockupStack) bool {
 	return w.last.ready
 }
 
-// patience is over when the stack has stalled for too long.
+// patience is over when it has stalled for too long.
 func (w *waiting) patience() <-chan time.Time {
 	if w.stalled == nil {
 		return nil

@@ -9,31 +9,31 @@ import (
 	"mockup.dev/mockup/api/v1alpha1"
 )
 
-// verdict on a stack, from its status.
+// verdict on a stack or an addon, from its status.
 type verdict struct {
 	ready, stalled bool
 	// text says what is waited for, or what is wrong.
 	text string
 }
 
-// judge reads a stack's status. One that speaks of an older generation says nothing.
-func judge(s *v1alpha1.MockupStack) verdict {
-	if s.Status.ObservedGeneration != s.Generation || len(s.Status.Conditions) == 0 {
+// judge reads a status. One that speaks of an older generation says nothing.
+func judge(s *subject) verdict {
+	if s.observedGeneration != s.GetGeneration() || len(*s.conditions) == 0 {
 		return verdict{text: "the operator has not looked at it yet"}
 	}
-	if meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady) {
+	if meta.IsStatusConditionTrue(*s.conditions, v1alpha1.ConditionReady) {
 		return verdict{ready: true, text: "ready"}
 	}
-	if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionStalled); c != nil && c.Status == "True" {
+	if c := meta.FindStatusCondition(*s.conditions, v1alpha1.ConditionStalled); c != nil && c.Status == "True" {
 		return verdict{stalled: true, text: c.Reason + ": " + c.Message}
 	}
 	return verdict{text: waitingFor(s)}
 }
 
 // waitingFor names the workloads that are not ready, each with its reason.
-func waitingFor(s *v1alpha1.MockupStack) string {
+func waitingFor(s *subject) string {
 	var waiting []string
-	for _, w := range workloads(s) {
+	for _, w := range s.workloads {
 		if w.Phase == "Ready" {
 			continue
 		}
@@ -49,17 +49,8 @@ func waitingFor(s *v1alpha1.MockupStack) string {
 	if len(waiting) > 0 {
 		return "waiting for " + strings.Join(waiting, ", ")
 	}
-	if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Message != "" {
+	if c := meta.FindStatusCondition(*s.conditions, v1alpha1.ConditionReady); c != nil && c.Message != "" {
 		return fmt.Sprintf("%s: %s", c.Reason, c.Message)
 	}
 	return "waiting"
-}
-
-// workloads of a stack, the gateway first.
-func workloads(s *v1alpha1.MockupStack) []v1alpha1.WorkloadStatus {
-	var all []v1alpha1.WorkloadStatus
-	if s.Status.Gateway != nil {
-		all = append(all, *s.Status.Gateway)
-	}
-	return append(all, s.Status.Services...)
 }

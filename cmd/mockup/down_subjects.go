@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/term"
 
-	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/internal/podmansocket"
 	"mockup.dev/mockup/manifests"
@@ -21,16 +20,19 @@ import (
 // removalPeriod is the pause between two looks at what is still being removed.
 const removalPeriod = 200 * time.Millisecond
 
-// removalOf takes a stack away. Unless all of it is to go, every volume is retained, whatever its policy: the stack
-// itself stays.
-func removalOf(s *v1alpha1.MockupStack, purge bool) manifests.Set {
+// removalOf takes a stack or an addon away. Unless all of it is to go, every volume is retained, whatever its policy: the
+// resource itself stays.
+func removalOf(s *subject, purge bool) manifests.Set {
+	set := s.removal()
 	if !purge {
-		s = s.DeepCopy()
-		for i := range s.Spec.Volumes {
-			s.Spec.Volumes[i].ReclaimPolicy = v1alpha1.ReclaimRetain
-		}
+		set = set.Retaining()
 	}
-	return manifests.StackRemoval(s)
+	return set
+}
+
+// stopOrder is the addons before the stacks, on whose networks their pods are.
+func stopOrder(all []*subject) []*subject {
+	return append(ofKind(all, addonKind), ofKind(all, stackKind)...)
 }
 
 // takeDown applies a removal until nothing but retained volumes is left.
@@ -88,7 +90,7 @@ func ensurePodman(ctx context.Context, b *background, named string) (uri, what s
 	return uri, fmt.Sprintf("Podman service %s at %s", change, uri), nil
 }
 
-// anythingLeft tells whether Podman, if it answers, has pods or networks of any stack.
+// anythingLeft tells whether Podman, if it answers, has pods or networks of any stack or addon.
 func (d *down) anythingLeft(ctx context.Context) bool {
 	uri, err := podmansocket.Find(ctx, d.podmanSocket)
 	if err != nil {
@@ -153,7 +155,7 @@ func (d *down) confirm(question string) error {
 	return nil
 }
 
-// removeVolumes removes those that were agreed to, and are still there once the stacks are gone.
+// removeVolumes removes those that were agreed to, and are still there once what mounted them is gone.
 func (d *down) removeVolumes(ctx context.Context) error {
 	if len(d.volumes) == 0 {
 		return nil
