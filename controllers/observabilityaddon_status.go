@@ -3,7 +3,9 @@ package controllers
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,7 +24,7 @@ func addonStatus(addon *v1alpha1.ObservabilityAddon, seen observed, health addon
 	if applyErr == nil {
 		seen.Observation.Objects = judged(seen.Observation.Objects, saidOfComponents(addon, seen.Set))
 		status.Components, status.Ready = componentStatuses(addon, seen)
-		status.Refusals = refusals(seen.Refused)
+		status.Refusals = append(unmade(addon), refusals(seen.Refused)...)
 	}
 	status.Targets, status.LastLogTime, status.LastTraceTime = "", stamp(health.lastLog), stamp(health.lastTrace)
 	if health.targets > 0 {
@@ -30,6 +32,19 @@ func addonStatus(addon *v1alpha1.ObservabilityAddon, seen observed, health addon
 	}
 	setConditions(&status.Conditions, verdictOf(seen, applyErr), addon.Generation, now)
 	return status
+}
+
+// unmade are the parts of the specification that nobody brings about yet.
+func unmade(addon *v1alpha1.ObservabilityAddon) []v1alpha1.Refusal {
+	const reason = "users and teams are not made yet: the user admin adds them in Grafana"
+	var out []v1alpha1.Refusal
+	for path, n := range map[string]int{"spec.dashboards.users": len(addon.Spec.Dashboards.Users), "spec.dashboards.teams": len(addon.Spec.Dashboards.Teams)} {
+		if n > 0 {
+			out = append(out, v1alpha1.Refusal{Object: "ObservabilityAddon/" + addon.Name, Path: path, Reason: reason})
+		}
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.Refusal) int { return strings.Compare(a.Path, b.Path) })
+	return out
 }
 
 // stamp is a time as status has it, none for the zero time.
