@@ -41,24 +41,17 @@ func (r *StackReconciler) gather(ctx context.Context, stack *v1alpha1.MockupStac
 	return facts, err
 }
 
-// tracing is where the addon that watches the stack takes traces; of several, which only one can be ready of, the first by
-// name.
+// tracing is where the addon that watches the stack takes traces.
 func (r *StackReconciler) tracing(ctx context.Context, stack *v1alpha1.MockupStack) (*manifests.Tracing, error) {
 	var all v1alpha1.ObservabilityAddonList
 	if err := r.client.List(ctx, &all, client.InNamespace(stack.Namespace)); err != nil {
 		return nil, fmt.Errorf("listing the addons of namespace %s: %w", stack.Namespace, err)
 	}
-	slices.SortFunc(all.Items, func(a, b v1alpha1.ObservabilityAddon) int { return strings.Compare(a.Name, b.Name) })
+	addons := make([]*v1alpha1.ObservabilityAddon, len(all.Items))
 	for i := range all.Items {
-		a := &all.Items[i]
-		if a.Spec.StackRef.Name != stack.Name || !a.DeletionTimestamp.IsZero() {
-			continue
-		}
-		if t := manifests.TracingOf(a); t != nil {
-			return t, nil
-		}
+		addons[i] = &all.Items[i]
 	}
-	return nil, nil
+	return manifests.TracingAmong(stack, addons), nil
 }
 
 // watched maps an addon to its stack, which is told where traces go.

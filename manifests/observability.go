@@ -123,6 +123,17 @@ func ObservabilityComponents(a *v1alpha1.ObservabilityAddon) []string {
 	return newAddonRenderer(a, ObservabilityFacts{}).components()
 }
 
+// ObservabilityContainers are those that run the components of a that are switched on, with their images and ports. They can
+// be told without the stack; of one that is not known it is assumed that it has a gateway.
+func ObservabilityContainers(a *v1alpha1.ObservabilityAddon, f ObservabilityFacts) []corev1.Container {
+	r := newAddonRenderer(a, f)
+	var out []corev1.Container
+	for _, p := range r.programs() {
+		out = append(out, r.container(&p))
+	}
+	return out
+}
+
 // addonRenderer holds what every component of an addon is rendered from.
 type addonRenderer struct {
 	addon *v1alpha1.ObservabilityAddon

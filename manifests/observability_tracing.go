@@ -3,6 +3,7 @@ package manifests
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,18 @@ func TracingOf(a *v1alpha1.ObservabilityAddon) *Tracing {
 		Endpoint:      fmt.Sprintf("http://%s:%d", ComponentJaeger, portOTLPHTTP),
 		SamplingRatio: cmp.Or(a.Spec.Tracing.SamplingRatio, defaultSamplingRatio),
 	}
+}
+
+// TracingAmong is what s is told where these addons are: of those that watch it and are not going, the first by name that
+// takes traces counts, since only one can be ready.
+func TracingAmong(s *v1alpha1.MockupStack, addons []*v1alpha1.ObservabilityAddon) *Tracing {
+	watching := slices.DeleteFunc(slices.Clone(addons), func(a *v1alpha1.ObservabilityAddon) bool {
+		return a.Namespace != s.Namespace || a.Spec.StackRef.Name != s.Name || !a.DeletionTimestamp.IsZero() || TracingOf(a) == nil
+	})
+	if len(watching) == 0 {
+		return nil
+	}
+	return TracingOf(slices.MinFunc(watching, func(a, b *v1alpha1.ObservabilityAddon) int { return cmp.Compare(a.Name, b.Name) }))
 }
 
 // tracing are the variables of OpenTelemetry that s does not set itself. The gateway, or another client, has decided about

@@ -19,6 +19,7 @@ func head(set Set, o PrintOptions) []string {
 	lines := []string{fmt.Sprintf("%s %s of namespace %s.", set.Owner.Kind, set.Owner.Name, set.Owner.Namespace), "",
 		"To run it with Podman alone:"}
 	lines = append(lines, commands(set, file)...)
+	lines = append(lines, company(set)...)
 	lines = append(lines, needs(set, o.Missing)...)
 	lines = append(lines, "", "Podman alone does not do what follows; mockup does:")
 	for _, l := range losses(set) {
@@ -45,6 +46,15 @@ func commands(set Set, file string) []string {
 	return append(out, play+" "+file)
 }
 
+// company is what has to run beside a set whose pods join networks of another owner.
+func company(set Set) []string {
+	if len(set.Networks) == 0 {
+		return nil
+	}
+	stack := set.Networks[0].Labels[LabelPartOf]
+	return []string{"", fmt.Sprintf("It watches stack %s, which has to run on the same network. Printed into one file, both are played at once.", stack)}
+}
+
 // needs are the Secrets and ConfigMaps that the set refers to.
 func needs(set Set, missing []Reference) []string {
 	secrets, configMaps := usedBy(set)
@@ -67,6 +77,7 @@ func needs(set Set, missing []Reference) []string {
 // losses are what kube play leaves out of this very set.
 func losses(set Set) []string {
 	out := []string{"readiness: a name leads to a pod before it answers, and after it stopped answering"}
+	out = append(out, lentLosses(set)...)
 	for _, o := range set.Objects {
 		switch o := o.(type) {
 		case *networkingv1.NetworkPolicy:
@@ -80,6 +91,52 @@ func losses(set Set) []string {
 		}
 	}
 	return append(out, "rolling updates, repair of what drifts, removal of what is no longer named")
+}
+
+// lentLosses are those of a set whose pods join networks of another owner, of which there is one.
+func lentLosses(set Set) []string {
+	var out []string
+	for _, n := range set.Networks {
+		out = append(out, networkLosses(n)...)
+	}
+	if slices.ContainsFunc(set.Objects, func(o Object) bool { return namesService(o, set.Owner.Namespace) }) {
+		out = append(out, fmt.Sprintf("names that end with .%s.svc.cluster.local, by which its programs look for each other and for pods: they find nobody", set.Owner.Namespace))
+	}
+	for _, path := range hostPaths(set) {
+		out = append(out, fmt.Sprintf("the folder %s, in which the logs of all containers would be: it has to be there, and is empty", path))
+	}
+	return out
+}
+
+// namesService tells whether a program is configured with the full name of a Service.
+func namesService(o Object, namespace string) bool {
+	c, ok := o.(*corev1.ConfigMap)
+	if !ok {
+		return false
+	}
+	for _, text := range c.Data {
+		if strings.Contains(text, "."+namespace+".svc.cluster.local") {
+			return true
+		}
+	}
+	return false
+}
+
+// hostPaths are the folders of the host that pods of set mount, in order.
+func hostPaths(set Set) []string {
+	var out []string
+	for _, o := range set.Objects {
+		template := templateOf(o)
+		if template == nil {
+			continue
+		}
+		for _, v := range template.Spec.Volumes {
+			if v.HostPath != nil {
+				out = append(out, v.HostPath.Path)
+			}
+		}
+	}
+	return out
 }
 
 func networkLosses(p *networkingv1.NetworkPolicy) []string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/doctor"
@@ -25,17 +26,18 @@ func newDoctor(a *app) *cobra.Command {
 		Long: `Checks whether stacks can run here: Podman and its helpers, cgroups and their controllers, what users other than root
 need, nftables in the kernel, a firewall between pods and their names, whether systemd can start it all at boot, free ports
 and subnets (and who holds them), images, space and memory, kubectl. With -f it checks for the ports, subnets and images of
-these stacks, otherwise for ports 80 and 443 and mockup's own images. What the host can't do is said with what follows from
+these stacks and addons, otherwise for ports 80 and 443 and the gateway's image. What the host can't do is said with what follows from
 it and how to mend it; limits that are not enforced stand in the stacks' status, too.
 
 Exit codes: 0 when nothing keeps stacks from running, 1 when something does, 2 when called wrongly.`,
 		Example: `  mockup doctor
+  mockup doctor -f stack.yaml -f observability.yaml
   mockup doctor -f stack.yaml --image-map bin/images.yaml
   mockup doctor -o json`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&files, "filename", "f", nil, "file with stacks, - for standard input; may be repeated")
+	flags.StringArrayVarP(&files, "filename", "f", nil, "file with stacks and addons, - for standard input; may be repeated")
 	flags.StringVar(&imageMap, "image-map", "", "YAML file that maps image references to those that are run in their place (default: that of the last \"up\")")
 	flags.StringVar(&podmanSocket, "podman-socket", "", "URI of Podman's socket (default $CONTAINER_HOST, else where Podman has it)")
 	output := outputFlag(cmd, formText, formJSON)
@@ -52,21 +54,31 @@ Exit codes: 0 when nothing keeps stacks from running, 1 when something does, 2 w
 		if err != nil {
 			return &exitError{exitUsage, err}
 		}
-		need := doctor.NeedOf(stacksAmong(found), images)
+		need := needOf(found, images)
 		facts := doctor.Gather(cmd.Context(), doctor.Options{PodmanSocket: podmanSocket, StateDir: string(state)}, need)
 		return printFindings(a.out, *output, doctor.Check(facts, need))
 	}
 	return cmd
 }
 
-// stacksAmong decodes the stacks among documents as far as they can be: what is wrong with one is told elsewhere.
-func stacksAmong(found []documents.Document) []*v1alpha1.MockupStack {
-	var all []*v1alpha1.MockupStack
+// needOf the stacks and addons among documents, as far as they can be decoded: what is wrong with one is told elsewhere.
+func needOf(found []documents.Document, images map[string]string) doctor.Need {
+	stacks := among[v1alpha1.MockupStack](found, stackKind)
+	addons := among[v1alpha1.ObservabilityAddon](found, addonKind)
+	return doctor.NeedOf(stacks, addons, images)
+}
+
+// among decodes those of a kind, whose Go type is T.
+func among[T any, P interface {
+	*T
+	client.Object
+}](found []documents.Document, k *kind) []P {
+	var all []P
 	for _, d := range found {
-		s := &v1alpha1.MockupStack{}
-		if d.GetKind() == "MockupStack" && runtime.DefaultUnstructuredConverter.FromUnstructured(d.Object, s) == nil {
-			s.Namespace = either(s.Namespace, defaultNamespace)
-			all = append(all, s)
+		o := P(new(T))
+		if kindOf(d.GroupVersionKind()) == k && runtime.DefaultUnstructuredConverter.FromUnstructured(d.Object, o) == nil {
+			o.SetNamespace(either(o.GetNamespace(), defaultNamespace))
+			all = append(all, o)
 		}
 	}
 	return all
@@ -112,7 +124,7 @@ func (u *up) checkHost(ctx context.Context, _ func(string)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	need := doctor.NeedOf(stacksAmong(u.objects), images)
+	need := needOf(u.objects, images)
 	if len(u.objects) == 0 {
 		need = doctor.Need{}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -33,19 +34,21 @@ func newPlan(a *app) *cobra.Command {
 		Long: `Shows what "mockup up -f" would create, update in place, replace or remove on Podman, how long the clients of each are
 expected to go unserved and why, and what Podman would not do as written. It changes nothing.
 
-Where the control plane runs, it is asked what it would make of the objects, and for the Secrets and ConfigMaps that the stacks
-refer to; else the files have to hold them. Certificates that the operator would make are made up for the purpose. Stacks that
-are in no file are left alone, and not shown.
+Where the control plane runs, it is asked what it would make of the objects, and for the Secrets and ConfigMaps that these
+refer to; else the files have to hold them. Certificates and passwords that the operator would make are made up for the
+purpose. Stacks that are in no file are left alone, and not shown, unless an addon in the files watches them; and an addon is
+shown with the stack that it watches, since each is told of the other.
 
 Exit codes: 0 when it is known what would happen; 1 when it is not, or nothing would since a reference is missing; 2 when the
 call or a file is wrong; with --detailed-exitcode, 3 when there is anything to do.`,
 		Example: `  mockup plan -f stack.yaml
   mockup plan -f stack.yaml -f secrets.yaml --image-map bin/images.yaml -o json
+  mockup plan -f observability.yaml
   mockup plan -f stack.yaml --detailed-exitcode > plan.txt || test $? = 3`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&o.files, "filename", "f", nil, "file with stacks, Secrets and ConfigMaps, - for standard input; may be repeated")
+	flags.StringArrayVarP(&o.files, "filename", "f", nil, "file with stacks, addons, Secrets and ConfigMaps, - for standard input; may be repeated")
 	flags.StringVar(&o.imageMap, "image-map", "",
 		"YAML file that maps image references to those that are run in their place (default: that of the last \"up\")")
 	flags.StringVar(&o.podmanSocket, "podman-socket", "", "URI of Podman's socket (default $CONTAINER_HOST, else where Podman has it)")
@@ -69,7 +72,7 @@ func (a *app) plan(ctx context.Context, o planOptions, form string) error {
 	}
 	for i, m := range missing {
 		if len(m) > 0 {
-			return fmt.Errorf("nothing would be done for stack %s: %w", nameOf(sets[i].Owner), &manifests.MissingError{References: m})
+			return fmt.Errorf("nothing would be done for %s: %w", titleOf(sets[i].Owner), &manifests.MissingError{References: m})
 		}
 	}
 	previewer, err := findPreviewer(ctx, o.podmanSocket)
@@ -80,7 +83,7 @@ func (a *app) plan(ctx context.Context, o planOptions, form string) error {
 	for _, set := range sets {
 		forecast, err := previewer.Preview(ctx, set)
 		if err != nil {
-			return fmt.Errorf("foreseeing the changes of stack %s: %w", nameOf(set.Owner), err)
+			return fmt.Errorf("foreseeing the changes of %s: %w", titleOf(set.Owner), err)
 		}
 		p.add(set.Owner, forecast)
 	}
@@ -128,7 +131,7 @@ func (a *app) planInput(ctx context.Context, o planOptions) (*renderInput, []str
 		}
 	}
 	made, err := in.foreseeCertificates()
-	return in, append(notes, made...), err
+	return in, slices.Concat(notes, made, in.foreseePasswords()), err
 }
 
 // findPreviewer is Podman's backend on this host; no service is started for it.

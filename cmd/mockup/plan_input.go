@@ -17,13 +17,10 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// foresee puts what the control plane would make of the documents in their place, by a dry run, and adds what the stacks
-// refer to beside.
+// foresee puts what the control plane would make of the documents in their place, by a dry run, and adds what they refer to
+// and who is concerned beside.
 func (in *renderInput) foresee(ctx context.Context, api client.Client, found []documents.Document) error {
-	byKey := map[string]*v1alpha1.MockupStack{}
-	for _, s := range in.stacks {
-		byKey[keyOf(s)] = s
-	}
+	in.stacks, in.addons = nil, nil
 	for _, d := range found {
 		if !rendered(d) {
 			continue
@@ -35,41 +32,74 @@ func (in *renderInput) foresee(ctx context.Context, api client.Client, found []d
 		made.SetResourceVersion("") // a version that nobody has seen yet; the live one is put back below if nothing changes
 		after := documents.Document{Unstructured: made, Source: d.Source}
 		switch d.GetKind() {
-		case "MockupStack":
-			s := byKey[keyOf(made)]
-			*s = v1alpha1.MockupStack{}
-			err = into(after, s)
 		case "Secret":
 			err = in.addSecret(after)
 		case "ConfigMap":
 			c := &corev1.ConfigMap{}
 			err = into(after, c)
 			in.configMaps[keyOf(c)] = c
+		default:
+			err = in.addSubject(after)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	if err := in.addConcerned(ctx, api); err != nil {
+		return err
+	}
 	return in.addLive(ctx, api)
+}
+
+// addConcerned adds the stacks that the addons watch, which send traces to them, and the addons that watch the stacks, which
+// scrape their services.
+func (in *renderInput) addConcerned(ctx context.Context, api client.Reader) error {
+	all, err := subjects(ctx, api, "")
+	if err != nil {
+		return err
+	}
+	planned, concerned := map[string]bool{}, map[string]bool{}
+	for _, s := range in.subjects() {
+		planned[s.String()], concerned[s.watched()] = true, true
+	}
+	for _, s := range all {
+		if planned[s.String()] || !concerned[s.watched()] || !s.GetDeletionTimestamp().IsZero() {
+			continue
+		}
+		switch o := s.Object.(type) {
+		case *v1alpha1.MockupStack:
+			in.stacks = append(in.stacks, o)
+		case *v1alpha1.ObservabilityAddon:
+			in.addons = append(in.addons, o)
+		}
+	}
+	return nil
+}
+
+// subjects are the stacks and then the addons.
+func (in *renderInput) subjects() []*subject {
+	var all []*subject
+	for _, s := range in.stacks {
+		all = append(all, stackSubject(s))
+	}
+	for _, a := range in.addons {
+		all = append(all, addonSubject(a))
+	}
+	return all
 }
 
 // rendered tells whether a document takes part in rendering.
 func rendered(d documents.Document) bool {
 	gvk := d.GroupVersionKind()
-	return gvk.Group == v1alpha1.GroupVersion.Group && gvk.Kind == "MockupStack" ||
-		gvk.Group == "" && (gvk.Kind == "Secret" || gvk.Kind == "ConfigMap")
+	return kindOf(gvk) != nil || gvk.Group == "" && (gvk.Kind == "Secret" || gvk.Kind == "ConfigMap")
 }
 
-// addLive adds the Secrets and ConfigMaps that the stacks refer to and that are in no file, or there already as the file
-// has them.
+// addLive adds the Secrets and ConfigMaps that stacks and addons refer to and that are in no file, or there already as the
+// file has them.
 func (in *renderInput) addLive(ctx context.Context, api client.Reader) error {
-	for _, s := range in.stacks {
-		refs := manifests.StackReferences(s)
-		if selfSigned(s) {
-			refs = append(refs, manifests.Reference{Kind: "Secret", Name: manifests.GatewayCAName(s.Name)})
-		}
-		for _, ref := range refs {
-			key := types.NamespacedName{Namespace: s.Namespace, Name: ref.Name}
+	for _, s := range in.subjects() {
+		for _, ref := range s.references() {
+			key := types.NamespacedName{Namespace: s.GetNamespace(), Name: ref.Name}
 			var err error
 			if ref.Kind == "Secret" {
 				err = addLive(ctx, api, key, &corev1.Secret{}, in.secrets, sameSecret)
@@ -82,6 +112,19 @@ func (in *renderInput) addLive(ctx context.Context, api client.Reader) error {
 		}
 	}
 	return nil
+}
+
+// references of a subject, and of a stack its certificate authority, which is referred to by its certificate alone.
+func (s *subject) references() []manifests.Reference {
+	if a, ok := s.Object.(*v1alpha1.ObservabilityAddon); ok {
+		return manifests.ObservabilityReferences(a)
+	}
+	stack := s.Object.(*v1alpha1.MockupStack)
+	refs := manifests.StackReferences(stack)
+	if selfSigned(stack) {
+		refs = append(refs, manifests.Reference{Kind: "Secret", Name: manifests.GatewayCAName(stack.Name)})
+	}
+	return refs
 }
 
 func sameSecret(a, b *corev1.Secret) bool { return equality.Semantic.DeepEqual(a.Data, b.Data) }
@@ -134,6 +177,15 @@ func (in *renderInput) foreseeCertificates() (notes []string, err error) {
 		notes = append(notes, fmt.Sprintf("The operator would %s the certificate Secret/%s.", what, tls.Name))
 	}
 	return notes, nil
+}
+
+// foreseePasswords puts passwords in the place of those that the operator would make, and says of which.
+func (in *renderInput) foreseePasswords() (notes []string) {
+	for _, s := range in.newPasswords() {
+		in.secrets[keyOf(s)] = s
+		notes = append(notes, fmt.Sprintf("The operator would make the password Secret/%s.", s.Name))
+	}
+	return notes
 }
 
 func selfSigned(s *v1alpha1.MockupStack) bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,10 +16,12 @@ import (
 // plan is what is printed.
 type plan struct {
 	Stacks []stackPlan `json:"stacks"`
+	Addons []stackPlan `json:"addons,omitempty"`
 	// Notes say what the plan rests on.
 	Notes []string `json:"notes,omitempty"`
 }
 
+// stackPlan is what becomes of a stack, or of an addon.
 type stackPlan struct {
 	Namespace string        `json:"namespace"`
 	Name      string        `json:"name"`
@@ -40,12 +43,19 @@ func (p *plan) add(owner manifests.Owner, f backend.Forecast) {
 	for _, c := range f.Changes {
 		s.Changes = append(s.Changes, changeLine{c.Verb, c.Ref.String(), c.Detail, c.Interruption.Seconds(), c.Cause})
 	}
-	p.Stacks = append(p.Stacks, s)
+	if owner.Kind == addonKind.name {
+		p.Addons = append(p.Addons, s)
+	} else {
+		p.Stacks = append(p.Stacks, s)
+	}
 }
+
+// all are the plans of the stacks and then of the addons.
+func (p *plan) all() []stackPlan { return slices.Concat(p.Stacks, p.Addons) }
 
 // anything tells whether there is anything to do.
 func (p *plan) anything() bool {
-	for _, s := range p.Stacks {
+	for _, s := range p.all() {
 		for _, c := range s.Changes {
 			if c.Verb != backend.Retain {
 				return true
@@ -59,8 +69,14 @@ func (p *plan) print(w io.Writer, form string) error {
 	if form == formJSON {
 		return printJSON(w, p)
 	}
+	several := len(p.all()) > 1
 	for _, s := range p.Stacks {
-		if err := s.print(w, len(p.Stacks) > 1); err != nil {
+		if err := s.print(w, "", several); err != nil {
+			return err
+		}
+	}
+	for _, a := range p.Addons {
+		if err := a.print(w, addonKind.word+" ", several); err != nil {
 			return err
 		}
 	}
@@ -71,9 +87,9 @@ func (p *plan) print(w io.Writer, form string) error {
 	return err
 }
 
-func (s *stackPlan) print(w io.Writer, named bool) error {
+func (s *stackPlan) print(w io.Writer, word string, named bool) error {
 	if named {
-		fmt.Fprintf(w, "%s/%s\n", s.Namespace, s.Name)
+		fmt.Fprintf(w, "%s%s/%s\n", word, s.Namespace, s.Name)
 	}
 	if len(s.Changes) > 0 {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -117,7 +133,7 @@ func seconds(s float64) string {
 func (p *plan) summary() string {
 	count := map[backend.Verb]int{}
 	interruptions := map[backend.Verb][]string{}
-	for _, s := range p.Stacks {
+	for _, s := range p.all() {
 		for _, c := range s.Changes {
 			count[c.Verb]++
 			if c.InterruptionSeconds == 0 {

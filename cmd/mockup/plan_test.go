@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,23 +173,55 @@ func TestPlanAsksTheControlPlane(t *testing.T) {
 		return string(s.UID) + "/" + s.ResourceVersion + "/" + string(s.Data["A"])
 	}
 
+	planned := func(files ...string) string {
+		t.Helper()
+		a := &app{in: strings.NewReader(""), out: io.Discard, err: io.Discard, stateDir: dir}
+		in, notes, err := a.planInput(t.Context(), planOptions{files: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := []string{strings.Join(notes, " ")}
+		for _, s := range in.subjects() {
+			said = append(said, s.String())
+		}
+		_, missing, err := in.render()
+		if err != nil || slices.ContainsFunc(missing, func(r []manifests.Reference) bool { return len(r) > 0 }) {
+			t.Fatalf("%v, missing: %v", err, missing)
+		}
+		return strings.Join(said, "; ")
+	}
+
 	write(stack + secret)
 	digest()
 	live := &corev1.Secret{}
 	if err := api.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "keys"}, live); err == nil {
 		t.Fatal("planning made the Secret")
 	}
-	found, err := documents.Read([]string{path}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range found {
-		if _, err := applyObject(t.Context(), api, d); err != nil {
+	apply := func(path string) {
+		t.Helper()
+		found, err := documents.Read([]string{path}, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		for _, d := range found {
+			if _, err := applyObject(t.Context(), api, d); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
+	apply(path)
 	if err := api.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "keys"}, live); err != nil {
 		t.Fatal(err)
+	}
+	if got := planned(addonSample); !strings.Contains(got, "password Secret/mockup-grafana-admin") || !strings.HasSuffix(got, "; stack default/mockup; addon default/mockup") {
+		t.Errorf("the addon is planned as %s", got)
+	}
+	if got := planned(path); strings.Contains(got, "addon") {
+		t.Errorf("planning made an addon: %s", got)
+	}
+	apply(addonSample)
+	if got := planned(path); !strings.HasSuffix(got, "; stack default/mockup; addon default/mockup") {
+		t.Errorf("the stack that is watched is planned as %s", got)
 	}
 	same := string(live.UID) + "/" + live.ResourceVersion + "/b"
 	if got := digest(); got != same {
@@ -217,5 +250,26 @@ func TestCheck(t *testing.T) {
 	var none bytes.Buffer
 	if err := check(&none, formTable, nil); err != nil || !strings.Contains(none.String(), "as written") {
 		t.Errorf("nothing refused: %v, %q", err, none.String())
+	}
+}
+
+func TestPlanOfAnAddon(t *testing.T) {
+	p := plan{Stacks: []stackPlan{}}
+	p.add(manifests.Owner{Kind: "MockupStack", Namespace: "default", Name: "shop"}, backend.Forecast{Changes: forecast.Changes[4:]})
+	p.add(manifests.Owner{Kind: "ObservabilityAddon", Namespace: "default", Name: "shop"}, backend.Forecast{Changes: forecast.Changes[:1]})
+	var out bytes.Buffer
+	if err := p.print(&out, formTable); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(out.String(), "default/shop\nVERB") || !strings.Contains(out.String(), "\naddon default/shop\nVERB") || !strings.Contains(out.String(), "1 to create") {
+		t.Errorf("got\n%s", out.String())
+	}
+	if !p.anything() {
+		t.Error("the changes of an addon are nothing to do")
+	}
+	out.Reset()
+	var back plan
+	if err := p.print(&out, formJSON); err != nil || json.Unmarshal(out.Bytes(), &back) != nil || len(back.Stacks) != 1 || len(back.Addons) != 1 {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }

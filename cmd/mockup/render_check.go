@@ -35,7 +35,7 @@ func check(w io.Writer, form string, sets []manifests.Set) error {
 	for _, set := range sets {
 		refused, err := podman.Refusals(set)
 		if err != nil {
-			return fmt.Errorf("checking stack %s: %w", nameOf(set.Owner), err)
+			return fmt.Errorf("checking %s: %w", titleOf(set.Owner), err)
 		}
 		found = append(found, refusalLines(refused)...)
 	}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"mockup.dev/mockup/internal/certificates"
+	"mockup.dev/mockup/internal/passwords"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -29,6 +30,7 @@ func (in *renderInput) makeSecrets(path string) error {
 		}
 		made = append(made, ca, tls)
 	}
+	made = append(made, in.newPasswords()...)
 	if len(made) == 0 {
 		return nil
 	}
@@ -54,4 +56,17 @@ func (in *renderInput) makeSecrets(path string) error {
 		return fmt.Errorf("writing the new Secrets: %w", err)
 	}
 	return nil
+}
+
+// newPasswords are Secrets in the place of those that the operator would make for addons and that are not known.
+func (in *renderInput) newPasswords() []*corev1.Secret {
+	var made []*corev1.Secret
+	for _, a := range in.addons {
+		for _, ref := range manifests.ObservabilityReferences(a) {
+			if ref.Generated && in.secrets[a.Namespace+"/"+ref.Name] == nil {
+				made = append(made, passwords.New(a.Namespace, ref.Name, ref.Keys[0]))
+			}
+		}
+	}
+	return made
 }

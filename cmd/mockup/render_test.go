@@ -81,3 +81,65 @@ spec:
 		t.Errorf("a Secret of another namespace was taken: %s", errOut)
 	}
 }
+
+const addonSample = "../../config/samples/observability.yaml"
+
+// TestRenderOfAnAddon renders it with its stack, which then sends traces, and makes Grafana's password.
+func TestRenderOfAnAddon(t *testing.T) {
+	if code, _, errOut := call(t, "", "render", "-f", addonSample); code != exitUsage || !strings.Contains(errOut, "there is no MockupStack mockup") {
+		t.Errorf("without its stack: code %d, %s", code, errOut)
+	}
+	_, alone, _ := call(t, "", "render", "-f", sample)
+	code, both, errOut := call(t, "", "render", "-f", addonSample, "-f", sample)
+	if code != exitOK || !strings.Contains(errOut, "missing: Secret/mockup-grafana-admin (spec.dashboards)") {
+		t.Errorf("code %d: %s", code, errOut)
+	}
+	for _, text := range []string{
+		"# ObservabilityAddon mockup of namespace default.", "name: mockup-prometheus", "It watches stack mockup",
+		"podman kube play --network mockup-public observability-manifests.yaml",
+		"names that end with .default.svc.cluster.local", "the folder /var/log/pods",
+	} {
+		if !strings.Contains(both, text) {
+			t.Errorf("%q is not printed", text)
+		}
+	}
+	if has := strings.Contains(alone, "http://jaeger:4318"); has || !strings.Contains(both, "http://jaeger:4318") {
+		t.Errorf("the stack is told of Jaeger without an addon: %t", has)
+	}
+	if strings.Index(both, "# MockupStack") > strings.Index(both, "# ObservabilityAddon") {
+		t.Error("the addon comes before the stack that it watches")
+	}
+
+	file := filepath.Join(t.TempDir(), "secrets.yaml")
+	if code, _, errOut := call(t, "", "render", "-f", sample, "-f", addonSample, "--new-secrets", file); code != exitOK || errOut != "" {
+		t.Fatalf("code %d: %s", code, errOut)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(text), "name: mockup-grafana-admin") {
+		t.Fatalf("no password is in the new Secrets: %v", err)
+	}
+	password := strings.Fields(strings.SplitAfter(string(text), "password: ")[1])[0]
+	code, with, errOut := call(t, "", "render", "-f", sample, "-f", addonSample, "-f", file)
+	if code != exitOK || errOut != "" || len(password) < 26 || strings.Contains(with, password) {
+		t.Errorf("code %d: %s; a password of %d characters", code, errOut, len(password))
+	}
+}
+
+func TestCheckOfAnAddon(t *testing.T) {
+	code, out, errOut := call(t, "", "render", "-f", sample, "-f", addonSample, "--check")
+	if code != exitFound || !strings.Contains(out, "PersistentVolumeClaim/mockup-prometheus") {
+		t.Errorf("code %d: %s%s", code, out, errOut)
+	}
+}
+
+func TestRenderOfTwoStacks(t *testing.T) {
+	text, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.ReplaceAll(strings.Replace(string(text), "name: mockup\n", "name: other\n", 1), "172.1", "172.2")
+	code, out, errOut := call(t, string(text)+"---\n"+other, "render", "-f", "-")
+	if code != exitOK || !strings.Contains(out, "# MockupStack mockup of") || !strings.Contains(out, "# MockupStack other of") {
+		t.Errorf("code %d, not both are rendered: %s", code, errOut)
+	}
+}

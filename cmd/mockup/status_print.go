@@ -41,7 +41,7 @@ func inTree(found []*subject) []*subject {
 		out = append(out, s)
 		var others []*subject
 		for _, a := range addons {
-			if a.stack == s.stack && a.GetNamespace() == s.GetNamespace() {
+			if a.watched() == s.watched() {
 				out = append(out, a)
 			} else {
 				others = append(others, a)

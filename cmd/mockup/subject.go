@@ -108,12 +108,25 @@ func addonSubject(a *v1alpha1.ObservabilityAddon) *subject {
 // String is the subject for people, e.g. "stack default/shop".
 func (s *subject) String() string { return s.kind.word + " " + keyOf(s) }
 
+// watched is the key of the stack that it is, or watches.
+func (s *subject) watched() string { return s.GetNamespace() + "/" + s.stack }
+
 // removal takes everything of the subject away but what its specification retains.
 func (s *subject) removal() manifests.Set {
 	if a, ok := s.Object.(*v1alpha1.ObservabilityAddon); ok {
 		return manifests.ObservabilityRemoval(a)
 	}
 	return manifests.StackRemoval(s.Object.(*v1alpha1.MockupStack))
+}
+
+// titleOf an owner is it for people, e.g. "stack default/shop".
+func titleOf(o manifests.Owner) string {
+	for _, k := range kinds {
+		if k.name == o.Kind {
+			return k.word + " " + nameOf(o)
+		}
+	}
+	return o.String()
 }
 
 // subjects lists the stacks of a namespace, of all if it is empty, and then the addons, each sorted by name. A control plane

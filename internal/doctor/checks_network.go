@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 func checkPorts(f Facts, n Need) []Finding {
@@ -19,7 +20,7 @@ func checkPort(f Facts, p Port) Finding {
 	if i := slices.IndexFunc(f.Published, func(h Published) bool { return h.Port == p.Number && clash(h.Address, p.Address) }); i >= 0 {
 		holder := f.Published[i]
 		if holder.Owner != "" && holder.Owner == p.Owner {
-			return ok(check, "held by this stack already (%s)", holder.Holder)
+			return ok(check, "held by this %s already (%s)", wordFor(p.Owner), holder.Holder)
 		}
 		return Finding{check, Fail, fmt.Sprintf("held by %s%s", holder.Holder, ofOwner(holder.Owner)),
 			fmt.Sprintf("stop it, or choose another hostPort than %d", p.Number)}
@@ -50,6 +51,14 @@ func ofOwner(owner string) string {
 		return ""
 	}
 	return " of " + owner
+}
+
+// wordFor an owner, for people.
+func wordFor(owner string) string {
+	if strings.HasPrefix(owner, "ObservabilityAddon.") {
+		return "addon"
+	}
+	return "stack"
 }
 
 func checkSubnets(f Facts, n Need) []Finding {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"maps"
 	"net/netip"
 	"os"
 	"strings"
@@ -241,7 +242,7 @@ func TestNeedOf(t *testing.T) {
 	s.Spec.Networks = []v1alpha1.Network{{Name: "public", Subnet: "10.1.0.0/16"}}
 	s.Spec.Services = []v1alpha1.Service{{Name: "web", Image: "docker.io/x/web:1"}}
 	s.Spec.Gateway = &v1alpha1.Gateway{HTTPS: v1alpha1.GatewayPort{HostPort: 8443, HostIP: "127.0.0.1"}, HTTP: &v1alpha1.GatewayPort{HostPort: 8080}, Image: "docker.io/x/nginx:1"}
-	n := NeedOf([]*v1alpha1.MockupStack{s}, map[string]string{"docker.io/x/web:1": "localhost/web:1"})
+	n := NeedOf([]*v1alpha1.MockupStack{s}, nil, map[string]string{"docker.io/x/web:1": "localhost/web:1"})
 	if len(n.Ports) != 2 || n.Ports[0].Address.String() != "127.0.0.1" || n.Ports[1].Number != 8080 || n.Ports[1].Owner != owner {
 		t.Errorf("ports: %+v", n.Ports)
 	}
@@ -252,7 +253,57 @@ func TestNeedOf(t *testing.T) {
 		t.Errorf("images: %v", n.Images)
 	}
 	// The programs that observe a stack are nothing that most stacks need.
-	if n := NeedOf(nil, nil); len(n.Ports) != 2 || strings.Join(n.Images, ",") != manifests.ImageNginx {
+	if n := NeedOf(nil, nil, nil); len(n.Ports) != 2 || strings.Join(n.Images, ",") != manifests.ImageNginx {
 		t.Errorf("without stacks: %+v", n)
+	}
+}
+
+// TestNeedOfAnAddon asks for the ports and images of its programs, and not for those that only other addons need.
+func TestNeedOfAnAddon(t *testing.T) {
+	off, port := false, int32(9999)
+	a := &v1alpha1.ObservabilityAddon{}
+	a.Namespace, a.Name, a.Spec.StackRef.Name = "default", "watch", "shop"
+	a.Spec.Alerting.Enabled = &off
+	a.Spec.Logs.Expose.HostPort = &port
+	a.Spec.Dashboards.Expose.HostIP = "0.0.0.0"
+	a.Spec.Tracing.Ingest = []v1alpha1.TraceIngest{{Protocol: v1alpha1.TraceJaegerCompact, HostPort: 6831}, {Protocol: v1alpha1.TraceOTLPHTTP, HostPort: 4318}}
+	images := map[string]string{manifests.ImageLoki: "localhost/loki:1"}
+	gateless := &v1alpha1.MockupStack{}
+	gateless.Namespace, gateless.Name, gateless.Spec.Networks = "default", "shop", []v1alpha1.Network{{Name: "net", Subnet: "10.1.0.0/24"}}
+	for name, c := range map[string]struct {
+		stacks   []*v1alpha1.MockupStack
+		exporter bool
+	}{"with its stack unknown": {nil, true}, "with a stack without gateway": {[]*v1alpha1.MockupStack{gateless}, false}} {
+		n := NeedOf(c.stacks, []*v1alpha1.ObservabilityAddon{a}, images)
+		got := map[uint16]string{}
+		for _, p := range n.Ports {
+			got[p.Number] = p.Address.String() + " " + p.Owner
+		}
+		want := map[uint16]string{}
+		for _, port := range []uint16{9090, 9999, 16686, 4318} {
+			want[port] = "127.0.0.1 ObservabilityAddon.default.watch"
+		}
+		want[3000] = "0.0.0.0 ObservabilityAddon.default.watch"
+		if c.exporter {
+			want[9113] = want[9090]
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: ports %v, want %v", name, got, want)
+		}
+		all := strings.Join(n.Images, ",")
+		for image, needed := range map[string]bool{
+			"localhost/loki:1": true, manifests.ImageLoki: false, manifests.ImagePrometheus: true, manifests.ImageAlertmanager: false,
+			manifests.ImageOpenTelemetryCollector: false, manifests.ImageNginxExporter: c.exporter,
+		} {
+			if strings.Contains(all, image) != needed {
+				t.Errorf("%s: %s is needed: %t; images: %s", name, image, needed, all)
+			}
+		}
+	}
+	held := fit()
+	held.Published = []Published{{Port: 9090, Holder: "pod", Owner: "ObservabilityAddon.default.watch"}}
+	p := Port{Number: 9090, Owner: "ObservabilityAddon.default.watch"}
+	if f := checkPort(held, p); f.Level != OK || !strings.Contains(f.Message, "held by this addon already") {
+		t.Errorf("got %+v", f)
 	}
 }

@@ -5,13 +5,15 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/manifests"
 )
 
-// NeedOf is what the stacks ask of a host; images maps references to those that are really run. Without stacks it is
+// NeedOf is what stacks and addons ask of a host; images maps references to those that are really run. Without any it is
 // what most stacks need: the ports of the web and the gateway's image.
-func NeedOf(stacks []*v1alpha1.MockupStack, images map[string]string) Need {
+func NeedOf(stacks []*v1alpha1.MockupStack, addons []*v1alpha1.ObservabilityAddon, images map[string]string) Need {
 	var n Need
 	used := map[string]bool{}
 	for _, s := range stacks {
@@ -29,7 +31,10 @@ func NeedOf(stacks []*v1alpha1.MockupStack, images map[string]string) Need {
 			used[cmp.Or(g.Image, manifests.ImageNginx)] = true
 		}
 	}
-	if len(stacks) == 0 {
+	for _, a := range addons {
+		n.addAddon(a, watched(a, stacks), used)
+	}
+	if len(stacks)+len(addons) == 0 {
 		n.Ports = []Port{{Number: 80}, {Number: 443}}
 		used[manifests.ImageNginx] = true
 	}
@@ -49,5 +54,30 @@ func (n *Need) addGateway(g *v1alpha1.Gateway, owner string) {
 	for _, p := range ports {
 		address, _ := netip.ParseAddr(p.HostIP) // empty: all addresses, which the zero value says
 		n.Ports = append(n.Ports, Port{Address: address, Number: uint16(p.HostPort), Owner: owner})
+	}
+}
+
+// watched is the stack that an addon watches, if it is among stacks.
+func watched(a *v1alpha1.ObservabilityAddon, stacks []*v1alpha1.MockupStack) *v1alpha1.MockupStack {
+	for _, s := range stacks {
+		if s.Namespace == a.Namespace && s.Name == a.Spec.StackRef.Name {
+			return s
+		}
+	}
+	return nil
+}
+
+// addAddon adds the ports of an addon that can be looked for, which are those of TCP.
+func (n *Need) addAddon(a *v1alpha1.ObservabilityAddon, stack *v1alpha1.MockupStack, used map[string]bool) {
+	owner := manifests.ObservabilityOwner(a).String()
+	for _, c := range manifests.ObservabilityContainers(a, manifests.ObservabilityFacts{Stack: stack}) {
+		used[c.Image] = true
+		for _, p := range c.Ports {
+			if p.HostPort == 0 || p.Protocol == corev1.ProtocolUDP {
+				continue
+			}
+			address, _ := netip.ParseAddr(p.HostIP) // empty: all addresses, which the zero value says
+			n.Ports = append(n.Ports, Port{Address: address, Number: uint16(p.HostPort), Owner: owner})
+		}
 	}
 }
