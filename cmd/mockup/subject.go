@@ -135,7 +135,7 @@ func subjects(ctx context.Context, c client.Reader, namespace string) ([]*subjec
 	var all []*subject
 	for _, k := range kinds {
 		found, err := k.subjects(ctx, c, namespace)
-		if err != nil && !(k == addonKind && meta.IsNoMatchError(err)) {
+		if err != nil && (k != addonKind || !meta.IsNoMatchError(err)) {
 			return nil, err
 		}
 		all = append(all, found...)

@@ -173,6 +173,8 @@ type Pod struct {
 	Ready       bool
 	Terminating bool
 	Restarts    int32
+	// Env of the main container.
+	Env []corev1.EnvVar
 }
 
 // Pods of an owner, the oldest first.
@@ -188,6 +190,7 @@ func (w *World) Pods(owner manifests.Owner) []Pod {
 		pods = append(pods, Pod{
 			Name: p.name, Namespace: p.namespace, ID: p.id, Workload: p.workload, Labels: p.template.Labels,
 			Addresses: copyOf(p.addresses), Ready: p.ready, Terminating: p.terminating, Restarts: p.restarts,
+			Env: slices.Clone(p.main().Env),
 		})
 	}
 	return pods
