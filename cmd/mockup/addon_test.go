@@ -97,23 +97,23 @@ func TestTyped(t *testing.T) {
 func TestStatusShowsAddonsBeneathTheirStack(t *testing.T) {
 	now := time.Date(2026, 11, 26, 18, 0, 0, 0, time.UTC)
 	shop := stackWithStatus(func(s *v1alpha1.MockupStack) { s.Status.Conditions[0].Status = "True" })
-	blog := stackWithStatus(func(s *v1alpha1.MockupStack) { s.Name, s.Status.Conditions[0].Status = "blog", "True" })
+	zoo := stackWithStatus(func(s *v1alpha1.MockupStack) { s.Name, s.Status.Conditions[0].Status = "zoo", "True" })
 	addon := addonWithStatus(func(a *v1alpha1.ObservabilityAddon) {
 		at := metav1.NewTime(now.Add(-90 * time.Second))
 		a.Status.LastLogTime = &at
 	})
 	lonely := addonWithStatus(func(a *v1alpha1.ObservabilityAddon) { a.Namespace = "elsewhere" })
-	found := []*subject{stackSubject(blog), stackSubject(shop), addonSubject(addon), addonSubject(lonely)}
+	found := []*subject{stackSubject(shop), stackSubject(zoo), addonSubject(addon), addonSubject(lonely)}
 	var out bytes.Buffer
 	if err := printStatus(&out, formTable, found, now); exitCodeOf(err) != exitFailed {
 		t.Errorf("an addon is not ready: %v", err)
 	}
 	at := -1
 	for _, text := range []string{
-		"default/blog  ready: True", "default/shop  ready: True",
+		"default/shop  ready: True",
 		"addon default/watch  ready: False (Progressing)  watches shop, targets 10/11, last log 1m30s ago, last trace not seen\n  waiting for loki (NotReadyYet)",
 		"COMPONENT  PHASE        READY  ENDPOINT               REASON", "grafana    Ready        1/1    http://localhost:3000  -",
-		"loki       Progressing  0/1    http://loki:3100       NotReadyYet", "addon elsewhere/watch",
+		"loki       Progressing  0/1    http://loki:3100       NotReadyYet", "default/zoo  ready: True", "addon elsewhere/watch",
 	} {
 		next := strings.Index(out.String(), text)
 		if next <= at {

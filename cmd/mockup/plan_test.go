@@ -127,10 +127,10 @@ func TestPlanWithoutControlPlane(t *testing.T) {
 	}
 }
 
-// TestPlanAsksTheControlPlane plans with a real one: what is there as the file says keeps its version, so that nothing is
-// taken for changed, and nothing is written.
-func TestPlanAsksTheControlPlane(t *testing.T) {
-	dir := t.TempDir()
+// controlPlane runs a real one in a state folder of its own.
+func controlPlane(t *testing.T) (dir string, api client.WithWatch) {
+	t.Helper()
+	dir = t.TempDir()
 	state, err := statedir.At(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -143,10 +143,31 @@ func TestPlanAsksTheControlPlane(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	api, err := newClient(state)
+	api, err = newClient(state)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir, api
+}
+
+// applyFile applies the objects of a file as up does.
+func applyFile(t *testing.T, api client.Client, path string) {
+	t.Helper()
+	found, err := documents.Read([]string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range found {
+		if _, err := applyObject(t.Context(), api, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestPlanAsksTheControlPlane plans with a real one: what is there as the file says keeps its version, so that nothing is
+// taken for changed, and nothing is written.
+func TestPlanAsksTheControlPlane(t *testing.T) {
+	dir, api := controlPlane(t)
 	const secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {A: b}\n"
 	text, err := os.ReadFile(sample)
 	if err != nil {
@@ -197,19 +218,7 @@ func TestPlanAsksTheControlPlane(t *testing.T) {
 	if err := api.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "keys"}, live); err == nil {
 		t.Fatal("planning made the Secret")
 	}
-	apply := func(path string) {
-		t.Helper()
-		found, err := documents.Read([]string{path}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range found {
-			if _, err := applyObject(t.Context(), api, d); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	apply(path)
+	applyFile(t, api, path)
 	if err := api.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "keys"}, live); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +228,7 @@ func TestPlanAsksTheControlPlane(t *testing.T) {
 	if got := planned(path); strings.Contains(got, "addon") {
 		t.Errorf("planning made an addon: %s", got)
 	}
-	apply(addonSample)
+	applyFile(t, api, addonSample)
 	if got := planned(path); !strings.HasSuffix(got, "; stack default/mockup; addon default/mockup") {
 		t.Errorf("the stack that is watched is planned as %s", got)
 	}
