@@ -6,8 +6,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Files to apply, e.g. SAMPLE="config/samples/mockup.yaml config/samples/observability.yaml".
 SAMPLE  ?= config/samples/mockup.yaml
 
+files := $(addprefix -f ,$(SAMPLE))
 # The programs that observe a stack are built only for a sample that asks for them.
 observability = $(if $(shell grep -s '^kind: ObservabilityAddon' $(SAMPLE)),--observability)
 ready := variables=$$(hack/setup --env) && eval "$$variables"
@@ -15,7 +17,7 @@ ready := variables=$$(hack/setup --env) && eval "$$variables"
 ##@ Use
 up: setup build ## Bring up the sample stack: everything from a fresh machine to its URLs
 	hack/images --load $(observability)
-	$(ready) && bin/mockup up -f $(SAMPLE) --image-map bin/images.yaml
+	$(ready) && bin/mockup up $(files) --image-map bin/images.yaml
 
 down: ## Stop the stack and the local control plane; data stays
 	$(ready) && bin/mockup down
@@ -24,7 +26,7 @@ purge: ## Remove all of it, data included; asks first, unless YES=1
 	$(ready) && bin/mockup down --purge $(if $(YES),--yes)
 
 render: build ## Print the manifests of the sample stack
-	bin/mockup render -f $(SAMPLE)
+	bin/mockup render $(files)
 
 kubectl: setup ## Show how to reach the local control plane with kubectl
 	@echo 'export PATH="$(CURDIR)/bin:$$PATH" KUBECONFIG="$$(bin/mockup kubeconfig)"'

@@ -43,6 +43,9 @@ func commands(set Set, file string) []string {
 	if len(configMaps) > 0 {
 		play += " --configmap configmaps.yaml"
 	}
+	for _, path := range hostPaths(set) {
+		out = append(out, "  mkdir -p "+path)
+	}
 	return append(out, play+" "+file)
 }
 
@@ -100,10 +103,10 @@ func lentLosses(set Set) []string {
 		out = append(out, networkLosses(n)...)
 	}
 	if slices.ContainsFunc(set.Objects, func(o Object) bool { return namesService(o, set.Owner.Namespace) }) {
-		out = append(out, fmt.Sprintf("names that end with .%s.svc.cluster.local, by which its programs look for each other and for pods: they find nobody", set.Owner.Namespace))
+		out = append(out, fmt.Sprintf("names that end with .%s.svc.cluster.local, by which its programs look for each other and for pods: they find nobody, so that nothing is scraped, logged or shown", set.Owner.Namespace))
 	}
 	for _, path := range hostPaths(set) {
-		out = append(out, fmt.Sprintf("the folder %s, in which the logs of all containers would be: it has to be there, and is empty", path))
+		out = append(out, fmt.Sprintf("what is read from %s, where a kubelet has the logs of containers: it stays empty", path))
 	}
 	return out
 }

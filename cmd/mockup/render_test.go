@@ -97,7 +97,7 @@ func TestRenderOfAnAddon(t *testing.T) {
 	for _, text := range []string{
 		"# ObservabilityAddon mockup of namespace default.", "name: mockup-prometheus", "It watches stack mockup",
 		"podman kube play --network mockup-public observability-manifests.yaml",
-		"names that end with .default.svc.cluster.local", "the folder /var/log/pods",
+		"names that end with .default.svc.cluster.local", "mkdir -p /var/log/pods", "what is read from /var/log/pods",
 	} {
 		if !strings.Contains(both, text) {
 			t.Errorf("%q is not printed", text)

@@ -2,12 +2,14 @@ package podman
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 
+	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -267,4 +269,29 @@ func TestLife(t *testing.T) {
 	l = l.after(run(41, 0)).after(stop(41, 41+600))
 	g.Expect(l.crashes).To(gomega.Equal(1), "ten minutes of running are forgiven")
 	g.Expect(life{}.after(run(0, 7)).crashes).To(gomega.Equal(1), "what was before this process counts as one")
+}
+
+// TestRemovalReportsWhatPodsLeaveBehind keeps the last look from being taken while copies of Secrets are still there.
+func TestRemovalReportsWhatPodsLeaveBehind(t *testing.T) {
+	s := seenWeb(0, "")
+	s.volumes = append(s.volumes,
+		volumeInfo{name: "web-0.secret", labels: map[string]string{labelPod: "ns-web-0"}},
+		volumeInfo{name: "web-0.config", labels: map[string]string{labelPod: "ns-web-0"}},
+		volumeInfo{name: "gone.retain", labels: map[string]string{labelRetains: "gone"}},
+		volumeInfo{name: "data.retain", labels: map[string]string{labelRetains: "data"}})
+	left := func(w wanted) string {
+		var names []string
+		for _, o := range judge(w, s, knowledge{}).Objects {
+			if o.Phase == backend.Terminating {
+				names = append(names, o.Ref.String())
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	if got := left(wanted{owner: testOwner, remove: true}); got != "NetworkPolicy/ Pod/ns-web-0 Volume/gone.retain" {
+		t.Errorf("left are %q", got)
+	}
+	if got := left(wantedWeb(0, "a")); strings.Contains(got, "Pod") || strings.Contains(got, "Volume") {
+		t.Errorf("nothing is to go, and left are %q", got)
+	}
 }
