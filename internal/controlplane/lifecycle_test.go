@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,8 @@ import (
 // TestRunTwiceInOneProcess is what other suites rely on, and shows that a restart keeps objects, port and kubeconfig.
 func TestRunTwiceInOneProcess(t *testing.T) {
 	dir := t.TempDir()
-	config, stop := runHere(t, dir)
+	// Outside of the range in which a control plane looks for a port by itself, for others do at the same time.
+	config, stop := runAt(t, dir, freePort(t))
 	if _, err := clientFor(t, config).CoreV1().ConfigMaps("default").Create(t.Context(), configMap("kept"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -194,4 +196,15 @@ func readFile(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return content
+}
+
+// freePort is one that the kernel chooses.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

@@ -21,6 +21,12 @@ const stopBound = 20 * time.Second
 // runHere runs a control plane in this process until stop or the end of the test.
 func runHere(t *testing.T, dir string) (config *rest.Config, stop func()) {
 	t.Helper()
+	return runAt(t, dir, 0)
+}
+
+// runAt does so at a port; 0 leaves the choice to it.
+func runAt(t *testing.T, dir string, port int) (config *rest.Config, stop func()) {
+	t.Helper()
 	crds, err := crd.Objects()
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +35,7 @@ func runHere(t *testing.T, dir string) (config *rest.Config, stop func()) {
 	ready := make(chan *rest.Config, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- controlplane.Run(ctx, controlplane.Options{Dir: dir, CRDs: crds}, func(c *rest.Config) { ready <- c })
+		ended <- controlplane.Run(ctx, controlplane.Options{Dir: dir, Port: port, CRDs: crds}, func(c *rest.Config) { ready <- c })
 	}()
 	stopped := false
 	stop = func() {
