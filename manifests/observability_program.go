@@ -42,6 +42,8 @@ type program struct {
 	// storage that it keeps, at dataDir; nil for none.
 	storage *storage
 	dataDir string
+	// grace that it gets to end, in seconds; 0 for the usual.
+	grace int64
 	// everywhere is true for those that have something to do on every network of the stack.
 	everywhere bool
 	// onEveryNode is true for what runs once on each node, and reads hostPaths there.

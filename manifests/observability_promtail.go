@@ -39,8 +39,13 @@ func (r *addonRenderer) promtail() program {
 		// Where it has read to must outlive it, else lines are read twice or never.
 		storage: stored(v1alpha1.Storage{ReclaimPolicy: v1alpha1.ReclaimDelete}, "64Mi"), dataDir: promtailDataDir,
 		onEveryNode: true, hostPaths: []string{podLogs},
+		grace: promtailGrace,
 	}
 }
+
+// promtailGrace in seconds: without Loki, which may have ended before, it would try for half a minute. What it could not send
+// it reads again.
+const promtailGrace = 5
 
 // logSource is a container whose log is read.
 type logSource struct{ Service, Container string }

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -154,7 +155,7 @@ func (r *addonRenderer) workload(p *program, annotations map[string]string, pod 
 	for _, n := range r.joined(p) {
 		labels[LabelNetworkPrefix+n] = "true"
 	}
-	pod.TerminationGracePeriodSeconds = ptr[int64](terminationGracePeriodSecond)
+	pod.TerminationGracePeriodSeconds = ptr(cmp.Or(p.grace, terminationGracePeriodSecond))
 	pod.EnableServiceLinks, pod.AutomountServiceAccountToken = ptr(false), ptr(false)
 	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations}, Spec: pod}
 	selector := &metav1.LabelSelector{MatchLabels: r.selector(p.name)}
