@@ -127,10 +127,11 @@ func (b *Backend) replace(ctx context.Context, owner manifests.Owner, s step) er
 	return b.play(ctx, owner, s.want)
 }
 
-// restart starts a whole pod anew, with the restarts of containers that ended by themselves in our hands.
+// restart starts a whole pod anew, with the restarts of containers that ended by themselves in our hands: this is the first
+// of them, and Podman would add one of its own.
 func (b *Backend) restart(ctx context.Context, owner manifests.Owner, pod podInfo) error {
 	for _, c := range pod.containers {
-		if c.stopped() && b.lifeOf(owner, c.id).crashes > 1 {
+		if c.stopped() && b.lifeOf(owner, c.id).crashes > 0 {
 			if err := b.hold(ctx, owner, c.id, restartNever); err != nil {
 				return err
 			}
