@@ -116,13 +116,13 @@ func (r *StackReconciler) writeStatus(ctx context.Context, stack *v1alpha1.Mocku
 	return r.write(ctx, stack, before, before.Status.Conditions, status.Conditions)
 }
 
-func (r *StackReconciler) setup(mgr ctrl.Manager) error {
+func (r *StackReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(stackController).
 		For(&v1alpha1.MockupStack{}, forChangedSpec()).
 		Watches(&v1alpha1.MockupStack{}, r.siblings(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ObservabilityAddon{}, handler.EnqueueRequestsFromMapFunc(watched), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WatchesRawSource(backendChanges(r.Backend, "MockupStack")).
+		WatchesRawSource(changes.of("MockupStack")).
 		WatchesMetadata(metadataOf("Secret"), r.referring("Secret")).
 		WatchesMetadata(metadataOf("ConfigMap"), r.referring("ConfigMap")).
 		WithOptions(concurrency()).

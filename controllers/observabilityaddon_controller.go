@@ -158,7 +158,7 @@ func programsOf(addon *v1alpha1.ObservabilityAddon, seen observed) map[string]ba
 	return out
 }
 
-func (r *AddonReconciler) setup(mgr ctrl.Manager) error {
+func (r *AddonReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 	if err := mgr.Add(r.health); err != nil {
 		return fmt.Errorf("adding what asks the programs: %w", err)
 	}
@@ -166,7 +166,7 @@ func (r *AddonReconciler) setup(mgr ctrl.Manager) error {
 		Named(addonController).
 		For(&v1alpha1.ObservabilityAddon{}, forChangedSpec()).
 		Watches(&v1alpha1.MockupStack{}, handler.EnqueueRequestsFromMapFunc(r.watching)).
-		WatchesRawSource(backendChanges(r.Backend, "ObservabilityAddon")).
+		WatchesRawSource(changes.of("ObservabilityAddon")).
 		WatchesRawSource(source.Channel(r.health.news, &handler.EnqueueRequestForObject{})).
 		WatchesMetadata(metadataOf("Secret"), handler.EnqueueRequestsFromMapFunc(r.referring)).
 		WithOptions(concurrency()).

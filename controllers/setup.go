@@ -3,18 +3,13 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"mockup.dev/mockup/internal/backend"
 )
@@ -38,29 +33,16 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("registering the metric of certificates: %w", err)
 	}
+	changes := newFeed(o.Backend, "MockupStack", "ObservabilityAddon")
 	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o), ends}
-	if err := r.setup(mgr); err != nil {
+	if err := r.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
 	}
 	a := &AddonReconciler{newBase(mgr, addonController, addonFinalizer, o), newHealthWatch(o)}
-	if err := a.setup(mgr); err != nil {
+	if err := a.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of ObservabilityAddon: %w", err)
 	}
 	return nil
-}
-
-// backendChanges feeds the owners of one kind that the backend reports into a controller's queue.
-func backendChanges(b backend.Backend, kind string) source.Source {
-	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		go func() {
-			for owner := range b.Changes(ctx) {
-				if owner.Kind == kind {
-					queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}})
-				}
-			}
-		}()
-		return nil
-	})
 }
 
 // keyOf an object, for messages.
