@@ -96,6 +96,9 @@ func (p *planner) containers(w *wantedWorkload, m member, base step) {
 			s.action = holdContainer
 		case c.state == "running" && l.held && p.now.Sub(c.started) >= crashMemory:
 			s.action = releaseContainer
+		case c.state != "running": // on its way from one state to another, of whose end no event tells
+			p.due(p.now.Add(settle))
+			continue
 		default:
 			if l.held {
 				p.due(c.started.Add(crashMemory))
