@@ -170,10 +170,9 @@ func (l life) wait() time.Duration {
 	return min(firstCrashWait<<min(l.crashes-2, 10), maxCrashWait)
 }
 
-// startAt is when a container that has ended may be started from here. The first time is Podman's own, if it does: whoever
-// is at it as well starts the program twice.
+// startAt is when a container that has ended may be started from here. The first time is Podman's own, if it does.
 func (l life) startAt(c containerInfo) time.Time {
-	if l.held && l.crashes > 1 {
+	if l.held {
 		return c.exited.Add(l.wait())
 	}
 	return c.exited.Add(max(settle, l.wait()))
