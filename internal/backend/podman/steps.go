@@ -90,8 +90,14 @@ func (b *Backend) podStep(ctx context.Context, owner manifests.Owner, s step) er
 	case replacePod:
 		return b.replace(ctx, owner, s)
 	case restartPod:
+		if b.startedSince(ctx, owner, s.pod) {
+			return nil
+		}
 		return b.restart(ctx, owner, s.pod)
 	case startContainer:
+		if b.startedSince(ctx, owner, s.pod) {
+			return nil
+		}
 		// The next end is not Podman's to mend: see life.
 		if err := b.hold(ctx, owner, s.id, restartNever); err != nil {
 			return err
@@ -112,6 +118,25 @@ func (b *Backend) podStep(ctx context.Context, owner manifests.Owner, s step) er
 		return b.retire(ctx, s.pod)
 	}
 	return fmt.Errorf("step %s is not one of a pod", s)
+}
+
+// startedSince tells whether Podman has started a container of the pod since it was seen: then it is to be looked at again,
+// lest its program is started twice for one end.
+func (b *Backend) startedSince(ctx context.Context, owner manifests.Owner, pod podInfo) bool {
+	all, err := b.engine.pods(ctx, owner.String())
+	if err != nil {
+		return false // what follows says what is wrong
+	}
+	for _, now := range all {
+		for _, c := range now.containers {
+			for _, before := range pod.containers {
+				if c.id == before.id && (c.restarts != before.restarts || !c.started.Equal(before.started)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // replace ends a pod and plays another in its place. What it can't be played for is found out before.
