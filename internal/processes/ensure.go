@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"mockup.dev/mockup/internal/pidfd"
 )
 
 // Change says what Ensure did.
@@ -166,23 +168,23 @@ func stop(ctx context.Context, pid int, grace time.Duration) error {
 	if pid == 0 {
 		return nil
 	}
-	w, err := watchPID(pid)
+	w, err := pidfd.Open(pid)
 	if errors.Is(err, syscall.ESRCH) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer w.Close()
 	for _, s := range []struct {
 		signal  syscall.Signal
 		timeout time.Duration
 	}{{syscall.SIGTERM, grace}, {syscall.SIGKILL, defaultGrace}} {
-		if err := w.signal(s.signal); err != nil {
+		if err := w.Signal(s.signal); err != nil {
 			return fmt.Errorf("signalling process %d: %w", pid, err)
 		}
 		limited, cancel := context.WithTimeout(ctx, s.timeout)
-		ended := w.wait(limited)
+		ended := w.Wait(limited)
 		cancel()
 		if ended == nil || ctx.Err() != nil {
 			return ended

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"mockup.dev/mockup/internal/pidfd"
 )
 
 const (
@@ -140,15 +142,15 @@ func (w *watcher) keep(ctx context.Context, name string) {
 }
 
 func (w *watcher) waitFor(ctx context.Context, pid int) {
-	p, err := watchPID(pid)
+	p, err := pidfd.Open(pid)
 	if err != nil {
 		if !errors.Is(err, syscall.ESRCH) {
 			w.log.Error("watching", "pid", pid, "error", err.Error())
 		}
 		return
 	}
-	defer p.close()
-	if err := p.wait(ctx); err != nil && ctx.Err() == nil {
+	defer p.Close()
+	if err := p.Wait(ctx); err != nil && ctx.Err() == nil {
 		w.log.Error("watching", "pid", pid, "error", err.Error())
 	}
 }

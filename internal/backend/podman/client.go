@@ -359,7 +359,7 @@ func (c *client) details(ctx context.Context, id string) (containerDetails, erro
 	if err != nil {
 		return containerDetails{}, fmt.Errorf("inspecting container %.12s: %w", id, err)
 	}
-	return containerDetails{oomKilled: data.State.OOMKilled, memory: data.HostConfig.Memory}, nil
+	return containerDetails{oomKilled: data.State.OOMKilled, memory: data.HostConfig.Memory, stopSignal: data.Config.StopSignal}, nil
 }
 
 func (c *client) wait(ctx context.Context, id string) (int32, error) {

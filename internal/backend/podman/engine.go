@@ -118,6 +118,8 @@ type containerDetails struct {
 	oomKilled bool
 	// memory limit in bytes; 0 for none.
 	memory int64
+	// stopSignal asks the program to end, by name.
+	stopSignal string
 }
 
 // podNetwork is where a pod is on the node's networks.

@@ -131,6 +131,23 @@ type life struct {
 	counted bool
 	// held tells whether Podman has been told not to start it again and again.
 	held bool
+	// begun tells of a start from here that has not been seen: Podman lists seconds, and two starts may share one.
+	begun bool
+}
+
+// begin is the life after a start from here of a container that was as it is given.
+func (l life) begin(c containerInfo) life {
+	if l.begun || l.restarts != c.restarts || !l.started.Equal(c.started) {
+		return l // it has been seen already
+	}
+	l.total++
+	l.begun = true
+	return l
+}
+
+// sees tells whether c is how a start from here came out, and not a look from before it.
+func (l life) sees(c containerInfo) bool {
+	return !c.stopped() || l.restarts != c.restarts || !l.started.Equal(c.started)
 }
 
 // after is the life when the container has been seen as it is now.
@@ -139,6 +156,9 @@ func (l life) after(c containerInfo) life {
 		l.started, l.restarts = c.started, c.restarts
 		l.crashes = min(int(c.restarts), 1) // seen before this process began
 		l.total = int(c.restarts)
+	}
+	if l.begun && l.sees(c) {
+		l.started, l.restarts, l.counted, l.begun = c.started, 0, false, false // Podman counts anew
 	}
 	if more := int(c.restarts - l.restarts); more > 0 { // Podman's own restarts
 		l.count(c.started.Sub(l.started), more)

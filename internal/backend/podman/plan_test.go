@@ -268,6 +268,15 @@ func TestLife(t *testing.T) {
 	g.Expect(l.wait()).To(gomega.Equal(20 * time.Second))
 	l = l.after(run(41, 0)).after(stop(41, 41+600))
 	g.Expect(l.crashes).To(gomega.Equal(1), "ten minutes of running are forgiven")
+
+	l = life{}.after(stop(0, 0))
+	l = l.begin(stop(0, 0))
+	g.Expect(l.after(stop(0, 0)).total).To(gomega.Equal(1), "a look from before the start")
+	g.Expect(l.after(stop(0, 0)).after(run(0, 0)).total).To(gomega.Equal(1), "counted once, though it is the same second")
+	g.Expect(l.after(run(0, 1)).total).To(gomega.Equal(2), "Podman started it once more")
+	g.Expect(l.after(run(1, 0)).after(stop(1, 2)).total).To(gomega.Equal(1))
+	g.Expect(l.after(run(1, 0)).after(stop(1, 2)).crashes).To(gomega.Equal(2))
+	g.Expect(life{}.after(stop(0, 0)).after(run(1, 0)).begin(stop(0, 0)).total).To(gomega.Equal(1), "it was seen before it was noted")
 	g.Expect(life{}.after(run(0, 7)).crashes).To(gomega.Equal(1), "what was before this process counts as one")
 }
 

@@ -102,7 +102,11 @@ func (b *Backend) podStep(ctx context.Context, owner manifests.Owner, s step) er
 		if err := b.hold(ctx, owner, s.id, restartNever); err != nil {
 			return err
 		}
-		return b.engine.startContainer(ctx, s.id)
+		if err := b.engine.startContainer(ctx, s.id); err != nil {
+			return err
+		}
+		b.begun(owner, s.pod, s.id)
+		return nil
 	case holdContainer:
 		return b.hold(ctx, owner, s.id, restartOnce)
 	case releaseContainer:
@@ -162,7 +166,26 @@ func (b *Backend) restart(ctx context.Context, owner manifests.Owner, pod podInf
 			}
 		}
 	}
-	return b.engine.restartPod(ctx, pod.id)
+	b.terminate(ctx, pod, graceOf(pod))
+	if err := b.engine.restartPod(ctx, pod.id); err != nil {
+		return err
+	}
+	for _, c := range pod.containers {
+		b.begun(owner, pod, c.id)
+	}
+	return nil
+}
+
+// begun notes that a container of a pod, as it was seen, was started from here.
+func (b *Backend) begun(owner manifests.Owner, pod podInfo, id string) {
+	m := b.memoryOf(owner)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range pod.containers {
+		if c.id == id {
+			m.lives[id] = m.lives[id].begin(c)
+		}
+	}
 }
 
 // hold takes the restarts of a container over from Podman, or gives them back.

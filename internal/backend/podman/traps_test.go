@@ -199,6 +199,47 @@ func TestTrapSidecarHangs(t *testing.T) {
 	p.gone()
 }
 
+// A pod is kept locked while its programs are waited for (libpod/runtime_pod_common.go:241), and a list of pods asks each of
+// them (libpod/pod_status.go): one slow program would hold up the repair of everything else.
+func TestTrapSlowEndHoldsUpLists(t *testing.T) {
+	p := newTrap(t)
+	const slow, grace = 6 * time.Second, 3
+	drains, ignores := p.s.deployment("drains", "serve", "-drain", slow.String()), p.s.deployment("ignores", "serve", "-drain", "1h")
+	drains.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(2 * slow / time.Second))
+	ignores.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(grace))
+	p.ready(drains, ignores, p.s.quiet("stays"))
+	all, begin, gone := p.there().Pods, time.Now(), map[string]time.Duration{}
+	var longest time.Duration
+	err := p.reach(p.s.set(p.s.quiet("stays")), nil, func(backend.Observation) error {
+		asked := time.Now()
+		left := p.there().Pods
+		longest = max(longest, time.Since(asked))
+		for name := range all {
+			if _, there := left[name]; !there && gone[name] == 0 {
+				gone[name] = time.Since(begin)
+			}
+		}
+		if len(left) > 1 {
+			return fmt.Errorf("left are %v", slices.Sorted(maps.Keys(left)))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("gone are %v; the longest list took %s", gone, longest)
+	if longest > grace*time.Second/2 {
+		t.Errorf("a list took %s", longest)
+	}
+	if after := gone[p.pod("drains", 0)]; after < slow {
+		t.Errorf("a program that took %s to end was gone after %s", slow, after)
+	}
+	if after := gone[p.pod("ignores", 0)]; after < grace*time.Second || after > slow {
+		t.Errorf("a program with a grace of %d s was gone after %s", grace, after)
+	}
+	p.gone()
+}
+
 // A dead infra container is not repaired: the pod is Degraded, its program runs on without its names, and a start of the
 // pod makes a new network namespace which the others do not join (libpod/container_internal.go:1677: they joined the old
 // one by its path).
