@@ -83,7 +83,7 @@ func (e *rejectedError) Error() string { return "the changed configuration is re
 
 // tryOut plays the test of the pod's configuration, if it has one, and has it removed again. The error is a *rejectedError
 // when the program said no.
-func (b *Backend) tryOut(ctx context.Context, want *wantedPod) (err error) {
+func (b *Backend) tryOut(ctx context.Context, want *wantedPod) error {
 	if want.reload == nil || want.reload.test == nil {
 		return nil
 	}
@@ -99,9 +99,22 @@ func (b *Backend) tryOut(ctx context.Context, want *wantedPod) (err error) {
 			defer leave()
 			if err := b.clearTest(context.WithoutCancel(ctx), t.name, t.volumes); err != nil {
 				b.log.Info("the test of a configuration is left for now", "pod", t.name, "error", err.Error())
+				time.AfterFunc(busyPause, func() { b.sweepTests(context.Background()) })
 			}
 		}()
 	}()
+	err = b.test(ctx, want)
+	var rejected *rejectedError
+	if errors.As(err, &rejected) {
+		// Podman may have been at a last request of an operator that was killed, which took the test's files away.
+		err = b.test(ctx, want)
+	}
+	return err
+}
+
+// test plays it once, from nothing, and waits for what the program says.
+func (b *Backend) test(ctx context.Context, want *wantedPod) error {
+	t := want.reload.test
 	if err := b.clearTest(ctx, t.name, t.volumes); err != nil {
 		return err
 	}
@@ -142,24 +155,31 @@ func (b *Backend) clearTest(ctx context.Context, pod string, volumes []volumeInf
 	return err
 }
 
-// sweepTests removes what is left of tests that nobody waits for: those of an operator that was killed.
+// sweepTests removes what is left of tests that nobody waits for, those of an operator that was killed, and comes back for
+// what can't be removed yet until ctx ends.
 func (b *Backend) sweepTests(ctx context.Context) {
 	pods, volumes, err := b.engine.tests(ctx)
 	if err != nil {
 		return // there will be another time
 	}
+	left := map[string][]volumeInfo{}
 	for _, p := range pods {
-		if !b.tests.runs(p.name) {
-			err = errors.Join(err, b.engine.removePod(ctx, p.id, 0))
-		}
+		left[p.name] = nil
 	}
 	for _, v := range volumes {
-		if !b.tests.runs(v.labels[labelPod]) {
-			err = errors.Join(err, b.engine.removeVolume(ctx, v.name))
-		}
+		left[v.labels[labelPod]] = append(left[v.labels[labelPod]], v)
 	}
-	if err != nil {
+	for test, files := range left {
+		leave, free := b.tests.tryEnter(test)
+		if !free {
+			continue // whoever runs it removes it
+		}
+		err = errors.Join(err, b.clearTest(ctx, test, files))
+		leave()
+	}
+	if err != nil && ctx.Err() == nil {
 		b.log.Info("what is left of tests could not be removed", "error", err.Error())
+		time.AfterFunc(busyPause, func() { b.sweepTests(ctx) })
 	}
 }
 
@@ -193,33 +213,45 @@ type running struct {
 // enter waits until nobody holds the name, and returns how to give it back.
 func (r *running) enter(ctx context.Context, name string) (leave func(), err error) {
 	for {
-		r.mu.Lock()
-		held, busy := r.names[name]
-		if !busy {
-			done := make(chan struct{})
-			r.names[name] = done
-			r.mu.Unlock()
-			return func() {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				delete(r.names, name)
-				close(done)
-			}, nil
+		leave, free := r.tryEnter(name)
+		if free {
+			return leave, nil
 		}
-		r.mu.Unlock()
 		select {
-		case <-held:
+		case <-r.held(name):
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waiting for the last test %s: %w", name, ctx.Err())
 		}
 	}
 }
 
-func (r *running) runs(name string) bool {
+// tryEnter is enter for whoever does not wait.
+func (r *running) tryEnter(name string) (leave func(), free bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, busy := r.names[name]
-	return busy
+	if _, busy := r.names[name]; busy {
+		return nil, false
+	}
+	done := make(chan struct{})
+	r.names[name] = done
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.names, name)
+		close(done)
+	}, true
+}
+
+// held ends when the name is given back.
+func (r *running) held(name string) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if held, busy := r.names[name]; busy {
+		return held
+	}
+	free := make(chan struct{})
+	close(free)
+	return free
 }
 
 func (b *Backend) removeNamed(ctx context.Context, name string) error {
