@@ -33,6 +33,12 @@ func newBase(mgr ctrl.Manager, name, finalizer string, o Options) base {
 	}
 }
 
+// get o as it is, from the API server and not from the cache: that may not have seen yet what the last pass wrote, and a
+// status which is compared with an older one is taken for written, with nothing to come that would look again.
+func (b *base) get(ctx context.Context, key client.ObjectKey, o client.Object) error {
+	return b.references.live.Get(ctx, key, o)
+}
+
 // hold o with the finalizer.
 func (b *base) hold(ctx context.Context, o client.Object) error {
 	if !controllerutil.AddFinalizer(o, b.finalizer) {

@@ -47,7 +47,7 @@ type StackReconciler struct {
 // Reconcile is one pass: gather, render, apply, keep the specification, judge, write the status once.
 func (r *StackReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	stack := &v1alpha1.MockupStack{}
-	if err := r.client.Get(ctx, req.NamespacedName, stack); err != nil {
+	if err := r.get(ctx, req.NamespacedName, stack); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if !stack.DeletionTimestamp.IsZero() {

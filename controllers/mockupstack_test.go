@@ -189,6 +189,19 @@ var _ = Describe("a MockupStack", func() {
 		becomesReady(s)
 	})
 
+	It("is told to be ready again, however soon it is", func() {
+		s := newStack("quick")
+		Expect(k8s.Create(ctx, s)).To(Succeed())
+		becomesReady(s)
+		for range 10 {
+			pod := world.Pods(owner(s))[0]
+			Expect(world.RemovePod(pod.Namespace, pod.Name)).To(Succeed())
+			Eventually(func() int { return len(world.Pods(owner(s))) }, patience).Should(Equal(2))
+			becomesReady(s)
+			time.Sleep(2 * lag) // so that the cache knows of it
+		}
+	})
+
 	It("reports a backend that does not answer, and recovers", func() {
 		s := newStack("unreachable")
 		stop := failing(errors.New("connection refused"))

@@ -39,7 +39,7 @@ type AddonReconciler struct {
 // Reconcile is one pass: gather, render, apply, judge, write the status once.
 func (r *AddonReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	addon := &v1alpha1.ObservabilityAddon{}
-	if err := r.client.Get(ctx, req.NamespacedName, addon); err != nil {
+	if err := r.get(ctx, req.NamespacedName, addon); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.health.attend(req.NamespacedName, nil)
 		}

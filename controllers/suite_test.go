@@ -47,7 +47,7 @@ var _ = BeforeSuite(func() {
 	world = memory.NewWorld()
 	unique := true
 	mgr, err := ctrl.NewManager(rest, ctrl.Options{
-		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &unique},
+		Scheme: scheme, NewClient: newLagging, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &unique},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(controllers.Setup(mgr, controllers.Options{Backend: memory.New(world)})).To(Succeed())
