@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,6 +216,7 @@ func (r *rig) restartService(t *testing.T, after, gone time.Duration, operators 
 	}
 	service := exec.Command("podman", "system", "service", "--time=0", "unix://"+r.socket)
 	service.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CONTAINER_HOST=") })
+	service.Dir = filepath.Dir(r.socket) // conmon leaves files where it is
 	if err := service.Start(); err != nil {
 		t.Error(err)
 		return
