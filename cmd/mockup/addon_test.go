@@ -164,12 +164,12 @@ func TestStopOrder(t *testing.T) {
 	}{
 		{nil, "", "0 stacks"},
 		{[]*subject{stack("a")}, "stack default/a", "1 stack"},
-		{[]*subject{stack("a"), stack("b"), addon("a"), addon("z")}, "addon default/a, addon default/z, stack default/a, stack default/b", "2 stacks and 2 addons"},
+		{[]*subject{stack("a"), stack("b"), addon("a"), addon("z")}, "2 addons, 2 stacks", "2 stacks and 2 addons"},
 		{[]*subject{addon("a")}, "addon default/a", "0 stacks and 1 addon"},
 	} {
 		var names []string
-		for _, s := range stopOrder(c.all) {
-			names = append(names, s.String())
+		for _, group := range stopOrder(c.all) {
+			names = append(names, groupName(group))
 		}
 		if got := strings.Join(names, ", "); got != c.order {
 			t.Errorf("got %q, want %q", got, c.order)

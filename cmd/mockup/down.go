@@ -15,6 +15,7 @@ import (
 	"mockup.dev/mockup/internal/podmansocket"
 	"mockup.dev/mockup/internal/progress"
 	"mockup.dev/mockup/internal/statedir"
+	"mockup.dev/mockup/manifests"
 )
 
 // downOptions are the flags of down.
@@ -130,9 +131,14 @@ func (d *down) stopSubjects(ctx context.Context) error {
 		return nil
 	}
 	b := podman.New(podman.Options{URI: d.podman, Log: logr.Discard()})
-	for _, s := range stopOrder(d.subjects) {
-		err := d.list.Step(s.String(), func(say func(string)) (string, error) {
-			return s.String() + " stopped", takeDown(ctx, b, removalOf(s, d.purge), say)
+	for _, group := range stopOrder(d.subjects) {
+		name := groupName(group)
+		err := d.list.Step(name, func(say func(string)) (string, error) {
+			var removals []manifests.Set
+			for _, s := range group {
+				removals = append(removals, removalOf(s, d.purge))
+			}
+			return name + " stopped", takeDown(ctx, b, removals, say)
 		})
 		if err != nil {
 			return err

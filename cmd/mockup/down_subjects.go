@@ -30,31 +30,69 @@ func removalOf(s *subject, purge bool) manifests.Set {
 	return set
 }
 
-// stopOrder is the addons before the stacks, on whose networks their pods are.
-func stopOrder(all []*subject) []*subject {
-	return append(ofKind(all, addonKind), ofKind(all, stackKind)...)
+// stopOrder is the addons before the stacks, on whose networks their pods are. Those of a group go side by side.
+func stopOrder(all []*subject) [][]*subject {
+	var groups [][]*subject
+	for _, kind := range []*kind{addonKind, stackKind} {
+		if group := ofKind(all, kind); len(group) > 0 {
+			groups = append(groups, group)
+		}
+	}
+	return groups
 }
 
-// takeDown applies a removal until nothing but retained volumes is left.
-func takeDown(ctx context.Context, b backend.Backend, set manifests.Set, say func(string)) error {
+// groupName is the name of the only one, or how many of what kind there are.
+func groupName(group []*subject) string {
+	if len(group) == 1 {
+		return group[0].String()
+	}
+	return counted(len(group), group[0].kind.word)
+}
+
+// takeDown applies removals side by side until nothing but retained volumes is left of any.
+func takeDown(ctx context.Context, b backend.Backend, sets []manifests.Set, say func(string)) error {
 	ticker := time.NewTicker(removalPeriod)
 	defer ticker.Stop()
 	for {
-		seen, err := b.Apply(ctx, set)
-		if err != nil {
-			return fmt.Errorf("removing what runs of it: %w", err)
+		var busy []manifests.Set
+		var left []string
+		for _, set := range sets {
+			seen, err := b.Apply(ctx, set)
+			if err != nil {
+				return fmt.Errorf("removing what runs of %s: %w", set.Owner, err)
+			}
+			if of := leftOf(seen); len(of) > 0 {
+				busy, left = append(busy, set), append(left, of...)
+			}
 		}
-		left := leftOf(seen)
-		if len(left) == 0 {
+		if len(busy) == 0 {
 			return nil
 		}
-		say("waiting for " + strings.Join(left, ", "))
+		sets = busy
+		say("waiting for " + fewOf(left))
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("removing what runs of it: %w; still there: %s", ctx.Err(), strings.Join(left, ", "))
+			return fmt.Errorf("removing what runs of %s: %w; still there: %s", ownersOf(busy), ctx.Err(), strings.Join(left, ", "))
 		case <-ticker.C:
 		}
 	}
+}
+
+// fewOf names the first of many.
+func fewOf(names []string) string {
+	const few = 6
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}
+
+func ownersOf(sets []manifests.Set) string {
+	var names []string
+	for _, s := range sets {
+		names = append(names, s.Owner.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // leftOf names what is still there, each with what is wrong with it if something is.
