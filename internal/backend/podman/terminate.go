@@ -29,7 +29,7 @@ func (b *Backend) terminate(ctx context.Context, pod podInfo, grace time.Duratio
 	}
 	all.Wait()
 	if err := errors.Join(failures...); err != nil && ctx.Err() == nil {
-		b.log.V(1).Info("Podman is left to end a pod", "pod", pod.name, "reason", err.Error())
+		b.log.Info("Podman is left to end a pod", "pod", pod.name, "reason", err.Error())
 		return time.Until(end)
 	}
 	return 0
