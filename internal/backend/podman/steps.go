@@ -166,7 +166,6 @@ func (b *Backend) restart(ctx context.Context, owner manifests.Owner, pod podInf
 			}
 		}
 	}
-	b.terminate(ctx, pod, graceOf(pod))
 	if err := b.engine.restartPod(ctx, pod.id); err != nil {
 		return err
 	}
