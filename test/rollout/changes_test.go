@@ -120,6 +120,7 @@ var _ = Describe("A stack under a steady load", func() {
 				r.make(ctx, run)
 				routes++
 			}
+			uploads.verify(ctx)
 		}
 		time.Sleep(time.Second) // under load, for what comes late
 		said := run.Stop()
