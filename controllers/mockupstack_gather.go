@@ -73,13 +73,21 @@ func (r *StackReconciler) checkNames(ctx context.Context, stack *v1alpha1.Mockup
 }
 
 func takenName(stack *v1alpha1.MockupStack, others []v1alpha1.MockupStack) error {
-	for i, s := range stack.Spec.Services {
-		for _, other := range others {
-			if other.Name == stack.Name || !older(&other, stack) {
-				continue
+	holders := map[string]string{}
+	for i := range others {
+		if others[i].Name == stack.Name || !older(&others[i], stack) {
+			continue
+		}
+		for j := range others[i].Spec.Services {
+			for _, name := range manifests.ServiceNames(&others[i].Spec.Services[j]) {
+				holders[name] = others[i].Name
 			}
-			if slices.ContainsFunc(other.Spec.Services, func(o v1alpha1.Service) bool { return o.Name == s.Name }) {
-				return &nameTakenError{fmt.Sprintf("spec.services[%d].name", i), s.Name, other.Name}
+		}
+	}
+	for i := range stack.Spec.Services {
+		for _, name := range manifests.ServiceNames(&stack.Spec.Services[i]) {
+			if holder := holders[name]; holder != "" {
+				return &nameTakenError{fmt.Sprintf("spec.services[%d].name", i), name, holder}
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func (r *AddonReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 	addon := &v1alpha1.ObservabilityAddon{}
 	if err := r.get(ctx, req.NamespacedName, addon); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.health.attend(req.NamespacedName, nil)
+			r.health.attend(req.NamespacedName, nil, accounts{})
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -51,8 +51,8 @@ func (r *AddonReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 	if err := r.hold(ctx, addon); err != nil {
 		return reconcile.Result{}, err
 	}
-	seen, applyErr := r.apply(ctx, addon)
-	health := r.health.attend(req.NamespacedName, programsOf(addon, seen))
+	seen, people, applyErr := r.apply(ctx, addon)
+	health := r.health.attend(req.NamespacedName, programsOf(addon, seen), people)
 	if err := r.writeStatus(ctx, addon, addonStatus(addon, seen, health, applyErr, r.Clock())); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -61,26 +61,26 @@ func (r *AddonReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 
 // apply makes what the addon asks for true as far as one pass can. Where its stack is gone, or going, what it runs goes too,
 // since it is on the stack's networks; its data stays.
-func (r *AddonReconciler) apply(ctx context.Context, addon *v1alpha1.ObservabilityAddon) (observed, error) {
+func (r *AddonReconciler) apply(ctx context.Context, addon *v1alpha1.ObservabilityAddon) (observed, accounts, error) {
 	facts, err := r.gather(ctx, addon)
 	var gone *stackNotFoundError
 	if errors.As(err, &gone) {
 		if _, stopErr := r.Backend.Apply(ctx, manifests.ObservabilityRemoval(addon).Retaining()); stopErr != nil {
-			return observed{}, &backendError{stopErr}
+			return observed{}, accounts{}, &backendError{stopErr}
 		}
 	}
 	if err != nil {
-		return observed{}, err
+		return observed{}, accounts{}, err
 	}
 	set, err := manifests.Observability(addon, facts)
 	if err != nil {
-		return observed{}, err
+		return observed{}, accounts{}, err
 	}
 	seen, err := r.Backend.Apply(ctx, set)
 	if err != nil {
-		return observed{}, &backendError{err}
+		return observed{}, accounts{}, &backendError{err}
 	}
-	return observed{Set: set, Observation: seen}, nil
+	return observed{Set: set, Observation: seen}, accountsOf(addon, facts.Secrets), nil
 }
 
 // gather reads what rendering the addon depends on, and makes the Secrets that are the operator's to make.
@@ -119,7 +119,7 @@ func (r *AddonReconciler) ensureAdmin(ctx context.Context, addon *v1alpha1.Obser
 
 // remove takes everything of the addon away but retained volumes, and lets it go when nothing else is left.
 func (r *AddonReconciler) remove(ctx context.Context, addon *v1alpha1.ObservabilityAddon) (reconcile.Result, error) {
-	r.health.attend(client.ObjectKeyFromObject(addon), nil)
+	r.health.attend(client.ObjectKeyFromObject(addon), nil, accounts{})
 	live, released, err := r.release(ctx, addon, manifests.ObservabilityRemoval(addon))
 	if released {
 		return reconcile.Result{}, nil

@@ -1,10 +1,12 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,12 +45,17 @@ type addonHealth struct {
 	down []string
 	// lastLog and lastTrace are the times of the newest that Loki and Jaeger have of the last hour.
 	lastLog, lastTrace time.Time
+	// versions of components, as they tell Prometheus.
+	versions map[string]string
+	// accounts tells whether Grafana knows whom it should.
+	accounts accountsResult
 }
 
 // differs tells whether h is worth telling after before was told.
 func (h addonHealth) differs(before addonHealth) bool {
 	moved := func(a, b time.Time) bool { return a.IsZero() != b.IsZero() || a.Sub(b).Abs() >= healthStep }
 	return h.up != before.up || h.targets != before.targets || !slices.Equal(h.down, before.down) ||
+		!maps.Equal(h.versions, before.versions) || h.accounts != before.accounts ||
 		moved(h.lastLog, before.lastLog) || moved(h.lastTrace, before.lastTrace)
 }
 
@@ -59,25 +66,34 @@ type healthWatch struct {
 	clock func() time.Time
 	// news has the addons of which there is something new to tell.
 	news chan event.GenericEvent
+	// wake ends the pause between two rounds.
+	wake chan struct{}
 
 	mu       sync.Mutex
 	subjects map[types.NamespacedName]*healthSubject
 }
 
-// healthSubject is one addon: its programs by component, and what they said the last time.
+// healthSubject is one addon: its programs by component, what they said the last time, and whom its Grafana should know, which
+// is made sure of from accountsDue on.
 type healthSubject struct {
-	programs map[string]backend.PodRef
-	said     addonHealth
+	programs    map[string]backend.PodRef
+	said        addonHealth
+	accounts    accounts
+	accountsDue time.Time
+	// renewals is how often accounts has changed.
+	renewals int
 }
 
 func newHealthWatch(o Options) *healthWatch {
 	return &healthWatch{
-		pods: o.Backend.Pods(), clock: o.Clock, news: make(chan event.GenericEvent), subjects: map[types.NamespacedName]*healthSubject{},
+		pods: o.Backend.Pods(), clock: o.Clock, news: make(chan event.GenericEvent), wake: make(chan struct{}, 1),
+		subjects: map[types.NamespacedName]*healthSubject{},
 	}
 }
 
-// attend has the ready programs of an addon asked from now on; without any, it is forgotten. The result is what is known.
-func (w *healthWatch) attend(key types.NamespacedName, programs map[string]backend.PodRef) addonHealth {
+// attend has the ready programs of an addon asked from now on, and wanted be those who may log in to its Grafana; without any
+// program, it is forgotten. The result is what is known.
+func (w *healthWatch) attend(key types.NamespacedName, programs map[string]backend.PodRef, wanted accounts) addonHealth {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(programs) == 0 {
@@ -88,6 +104,13 @@ func (w *healthWatch) attend(key types.NamespacedName, programs map[string]backe
 	if s == nil {
 		s = &healthSubject{}
 		w.subjects[key] = s
+	}
+	renewed := s.renew(wanted, programs[manifests.ComponentGrafana].Pod)
+	if renewed || !maps.Equal(s.programs, programs) {
+		select {
+		case w.wake <- struct{}{}:
+		default: // it wakes already
+		}
 	}
 	s.programs = programs
 	return s.said
@@ -102,36 +125,51 @@ func (w *healthWatch) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			w.round(ctx)
+		case <-w.wake:
 		}
+		w.round(ctx)
 	}
 }
 
 // round asks all of them once, side by side.
 func (w *healthWatch) round(ctx context.Context) {
 	w.mu.Lock()
-	programs := map[types.NamespacedName]map[string]backend.PodRef{}
+	subjects := map[types.NamespacedName]healthSubject{}
 	for key, s := range w.subjects {
-		programs[key] = s.programs
+		subjects[key] = *s
 	}
 	w.mu.Unlock()
 	var all sync.WaitGroup
-	for key, p := range programs {
+	for key, s := range subjects {
 		all.Go(func() {
-			now := w.ask(ctx, p)
-			w.mu.Lock()
-			s := w.subjects[key]
-			news := s != nil && now.differs(s.said)
-			if news {
-				s.said = now
-			}
-			w.mu.Unlock()
-			if news {
+			now := w.ask(ctx, s.programs)
+			now.accounts = s.keepAccounts(ctx, w)
+			if w.note(key, &s, now) {
 				w.report(ctx, key)
 			}
 		})
 	}
 	all.Wait()
+}
+
+// note what the programs of an addon said when it was as asked says, and tell whether it is news.
+func (w *healthWatch) note(key types.NamespacedName, asked *healthSubject, now addonHealth) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.subjects[key]
+	switch {
+	case s == nil:
+		return false
+	case s.renewals != asked.renewals:
+		now.accounts = accountsResult{} // that was about others
+	default:
+		s.accountsDue = asked.accountsDue
+	}
+	if !now.differs(s.said) {
+		return false
+	}
+	s.said = now
+	return true
 }
 
 // report that there is something new to tell.
@@ -170,6 +208,7 @@ func (h *addonHealth) askPrometheus(ctx context.Context, p program) {
 	if p.get(ctx, "/api/v1/targets", url.Values{"state": {"active"}}, &answer) != nil {
 		return
 	}
+	h.askVersions(ctx, p)
 	for _, t := range answer.Data.ActiveTargets {
 		h.targets++
 		if t.Health == "up" {
@@ -179,6 +218,26 @@ func (h *addonHealth) askPrometheus(ctx context.Context, p program) {
 		}
 	}
 	slices.Sort(h.down)
+}
+
+// versionQuery finds the series by which programs tell their version: Prometheus' family and Grafana each have one of their own,
+// OpenTelemetry's have target_info.
+const versionQuery = `{__name__=~"[a-z_]+_build_info|target_info"}`
+
+// askVersions asks Prometheus, who has read them, rather than each program in its own way.
+func (h *addonHealth) askVersions(ctx context.Context, p program) {
+	var answer struct {
+		Data struct{ Result []struct{ Metric map[string]string } }
+	}
+	if p.get(ctx, "/api/v1/query", url.Values{"query": {versionQuery}}, &answer) != nil {
+		return
+	}
+	h.versions = map[string]string{}
+	for _, r := range answer.Data.Result {
+		if version := cmp.Or(r.Metric["version"], r.Metric["service.version"], r.Metric["service_version"]); version != "" {
+			h.versions[r.Metric["job"]] = version
+		}
+	}
 }
 
 func (h *addonHealth) askLoki(ctx context.Context, p program, now time.Time) {
@@ -232,20 +291,24 @@ type program struct {
 	port int
 }
 
+// client whose every connection goes to the program, whatever the URL names.
+func (p program) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return p.pods.Dial(ctx, p.pod, p.port) },
+	}}
+}
+
 // get asks for a JSON document.
 func (p program) get(ctx context.Context, path string, query url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return p.pods.Dial(ctx, p.pod, p.port) },
-	}}
 	target := url.URL{Scheme: "http", Host: p.pod.Pod, Path: path, RawQuery: query.Encode()}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return fmt.Errorf("asking pod %s for %s: %w", p.pod.Pod, path, err)
 	}
-	resp, err := client.Do(req)
+	resp, err := p.client().Do(req)
 	if err != nil {
 		return fmt.Errorf("asking pod %s for %s: %w", p.pod.Pod, path, err)
 	}

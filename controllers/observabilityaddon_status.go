@@ -3,9 +3,7 @@ package controllers
 import (
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,28 +21,15 @@ func addonStatus(addon *v1alpha1.ObservabilityAddon, seen observed, health addon
 	status.ObservedGeneration = addon.Generation
 	if applyErr == nil {
 		seen.Observation.Objects = judged(seen.Observation.Objects, saidOfComponents(addon, seen.Set))
-		status.Components, status.Ready = componentStatuses(addon, seen)
-		status.Refusals = append(unmade(addon), refusals(seen.Refused)...)
+		status.Components, status.Ready = componentStatuses(addon, seen, health.versions)
+		status.Refusals = refusals(seen.Refused)
 	}
 	status.Targets, status.LastLogTime, status.LastTraceTime = "", stamp(health.lastLog), stamp(health.lastTrace)
 	if health.targets > 0 {
 		status.Targets = fmt.Sprintf("%d/%d", health.up, health.targets)
 	}
-	setConditions(&status.Conditions, verdictOf(seen, applyErr), addon.Generation, now)
+	setConditions(&status.Conditions, verdictOf(seen, applyErr).withAccounts(addon, health.accounts), addon.Generation, now)
 	return status
-}
-
-// unmade are the parts of the specification that nobody brings about yet.
-func unmade(addon *v1alpha1.ObservabilityAddon) []v1alpha1.Refusal {
-	const reason = "users and teams are not made yet: the user admin adds them in Grafana"
-	var out []v1alpha1.Refusal
-	for path, n := range map[string]int{"spec.dashboards.users": len(addon.Spec.Dashboards.Users), "spec.dashboards.teams": len(addon.Spec.Dashboards.Teams)} {
-		if n > 0 {
-			out = append(out, v1alpha1.Refusal{Object: "ObservabilityAddon/" + addon.Name, Path: path, Reason: reason})
-		}
-	}
-	slices.SortFunc(out, func(a, b v1alpha1.Refusal) int { return strings.Compare(a.Path, b.Path) })
-	return out
 }
 
 // stamp is a time as status has it, none for the zero time.
@@ -71,7 +56,7 @@ func saidOfComponents(addon *v1alpha1.ObservabilityAddon, set manifests.Set) map
 }
 
 // componentStatuses are in the order of rendering, and ready counts those that are.
-func componentStatuses(addon *v1alpha1.ObservabilityAddon, seen observed) (all []v1alpha1.ComponentStatus, ready string) {
+func componentStatuses(addon *v1alpha1.ObservabilityAddon, seen observed, versions map[string]string) (all []v1alpha1.ComponentStatus, ready string) {
 	n := 0
 	for _, name := range manifests.ObservabilityComponents(addon) {
 		ref, template, ok := programIn(seen.Set, name)
@@ -87,7 +72,7 @@ func componentStatuses(addon *v1alpha1.ObservabilityAddon, seen observed) (all [
 		}
 		all = append(all, v1alpha1.ComponentStatus{
 			Name: name, Phase: string(state.Phase), Ready: fmt.Sprintf("%d/%d", state.Ready, state.Desired),
-			Image: state.Image, Endpoint: endpoint(template), Reason: state.Reason, Message: state.Message,
+			Image: state.Image, Version: versions[name], Restarts: state.Restarts, Endpoint: endpoint(template), Reason: state.Reason, Message: state.Message,
 		})
 	}
 	return all, fmt.Sprintf("%d/%d", n, len(all))

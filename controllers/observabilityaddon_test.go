@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 
 	. "github.com/onsi/ginkgo/v2" //nolint:revive // specs read best without a qualifier
 	. "github.com/onsi/gomega"    //nolint:revive // matchers read best without a qualifier
@@ -90,15 +91,16 @@ var _ = Describe("an ObservabilityAddon", func() {
 		Eventually(func() bool { return of(a).Name == "" }, patience).Should(BeTrue())
 	})
 
-	It("says what it asks for and nobody does", func() {
+	It("is not ready while Grafana does not know its users", func() {
 		stack := newStack("peopled")
 		a := newAddon(stack)
 		a.Spec.Dashboards.Users = []v1alpha1.DashboardUser{{Login: "ann", PasswordSecret: v1alpha1.KeyRef{Name: "ann", Key: "password"}}}
-		password := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: stack.Namespace, Name: "ann"}, StringData: map[string]string{"password": "x"}}
+		password := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: stack.Namespace, Name: "ann"}, StringData: map[string]string{"password": "of-ann-alone"}}
 		Expect(k8s.Create(ctx, password)).To(Succeed())
 		Expect(k8s.Create(ctx, stack)).To(Succeed())
 		Expect(k8s.Create(ctx, a)).To(Succeed())
-		Eventually(is(a, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"))
-		Expect(of(a).Status.Refusals).To(ContainElement(HaveField("Path", "spec.dashboards.users")))
+		Eventually(is(a, v1alpha1.ConditionReady), patience).Should(Equal("False/UsersNotMade")) // there is no Grafana
+		Expect(of(a).Status.Ready).To(Equal("7/7"))
+		Expect(fmt.Sprint(of(a))).NotTo(ContainSubstring("of-ann-alone"))
 	})
 })

@@ -42,6 +42,14 @@ func GrafanaAdminName(addon string) string { return WorkloadName(addon, Componen
 // Prometheus finds them.
 func PodsName(component string) string { return component + "-pods" }
 
+// ServiceNames are the names of the Services of a service of a stack: its own, and with a metricsPort PodsName.
+func ServiceNames(s *v1alpha1.Service) []string {
+	if s.MetricsPort == 0 {
+		return []string{s.Name}
+	}
+	return []string{s.Name, PodsName(s.Name)}
+}
+
 // host is the name of a component wherever the resolver knows no search domains.
 func (o Owner) host(service string) string { return service + "." + o.Namespace + ".svc.cluster.local" }
 

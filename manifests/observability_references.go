@@ -29,6 +29,11 @@ func adminReference(addon string, d *v1alpha1.Dashboards) Reference {
 	return Reference{Kind: "Secret", Name: GrafanaAdminName(addon), Keys: []string{KeyAdminPassword}, Field: "spec.dashboards", Generated: true}
 }
 
+// AdminSecretName is the name of the Secret with the password of Grafana's user admin.
+func AdminSecretName(a *v1alpha1.ObservabilityAddon) string {
+	return adminReference(a.Name, &a.Spec.Dashboards).Name
+}
+
 // receiverSecrets are those that receivers of alerts need, in order.
 func receiverSecrets(a v1alpha1.Alerting) []Reference {
 	var refs []Reference

@@ -39,6 +39,8 @@ const (
 	ReasonPortInUse = "PortInUse"
 	// ReasonStackNotFound: there is no stack of the name that stackRef has, or it is being deleted.
 	ReasonStackNotFound = "StackNotFound"
+	// ReasonUsersNotMade: Grafana's users and teams could not be made as specified; the message says why.
+	ReasonUsersNotMade = "UsersNotMade"
 	// ReasonReferenceMissing: a Secret or ConfigMap, or a key in it, does not exist.
 	ReasonReferenceMissing = "ReferenceMissing"
 )

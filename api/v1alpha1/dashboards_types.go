@@ -14,13 +14,13 @@ type Dashboards struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')`,message=`must be the name of an object: lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit`
 	AdminSecretName string `json:"adminSecretName,omitempty"`
-	// users beside admin.
+	// users beside admin. One who is taken off the list is deleted in Grafana; those who were added there stay.
 	// +optional
 	// +listType=map
 	// +listMapKey=login
 	// +kubebuilder:validation:MaxItems=32
 	Users []DashboardUser `json:"users,omitempty"`
-	// teams of users.
+	// teams of users. Beside them, all users are in the team mockup.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -56,7 +56,7 @@ type DashboardUser struct {
 	// role of the user; the default is Viewer.
 	// +optional
 	Role DashboardRole `json:"role,omitempty"`
-	// passwordSecret holds the user's password.
+	// passwordSecret holds the user's first password; afterwards Grafana keeps it itself, and the user changes it there.
 	// +required
 	PasswordSecret KeyRef `json:"passwordSecret"`
 }
@@ -67,6 +67,7 @@ type DashboardTeam struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`self != 'mockup'`,reason=FieldValueForbidden,message=`must not be mockup, the team of all users that are named here`
 	Name string `json:"name"`
 	// members by their logins.
 	// +required

@@ -126,9 +126,12 @@ type ComponentStatus struct {
 	// image that runs, after the image map.
 	// +optional
 	Image string `json:"image,omitempty"`
-	// version that the program itself reports.
+	// version that the program itself reports to Prometheus.
 	// +optional
 	Version string `json:"version,omitempty"`
+	// restarts of the containers of the current pods.
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
 	// endpoint under which it is reached: from the host where it is exposed, else inside the stack.
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`

@@ -93,7 +93,7 @@ func addonSubject(a *v1alpha1.ObservabilityAddon) *subject {
 		ready: a.Status.Ready, refusals: len(a.Status.Refusals),
 	}
 	for _, c := range a.Status.Components {
-		w := v1alpha1.WorkloadStatus{Name: c.Name, Phase: c.Phase, Ready: c.Ready, Image: c.Image, Reason: c.Reason, Message: c.Message}
+		w := v1alpha1.WorkloadStatus{Name: c.Name, Phase: c.Phase, Ready: c.Ready, Image: c.Image, Restarts: c.Restarts, Reason: c.Reason, Message: c.Message}
 		if c.Endpoint != "" {
 			w.Endpoints = []string{c.Endpoint}
 		}

@@ -59,6 +59,7 @@ func dashboardCases() []refusal {
 		values("a user's Secret has a key", user+".passwordSecret.key", "a", "'a:b'", "must be a key"),
 		values("a team consists of users", "spec.dashboards.teams[0].members", "[ann]", "[bob]", `["bob of On call"] is not one of users`).
 			at("spec.dashboards.teams"),
+		values("a team is not that of everybody", "spec.dashboards.teams[0].name", "mockups", "mockup", "must not be mockup"),
 	}
 }
 
