@@ -227,7 +227,9 @@ const versionQuery = `{__name__=~"[a-z_]+_build_info|target_info"}`
 // askVersions asks Prometheus, who has read them, rather than each program in its own way.
 func (h *addonHealth) askVersions(ctx context.Context, p program) {
 	var answer struct {
-		Data struct{ Result []struct{ Metric map[string]string } }
+		Data struct {
+			Result []struct{ Metric map[string]string }
+		}
 	}
 	if p.get(ctx, "/api/v1/query", url.Values{"query": {versionQuery}}, &answer) != nil {
 		return

@@ -15,6 +15,9 @@ import (
 // routingKey is what PagerDuty knows a service by, and refuses to do without: 32 letters and digits.
 const routingKey = "0123456789abcdef0123456789abcdef"
 
+// webhookToken is the secret part of an incoming webhook's address.
+const webhookToken = "T0OBSERVED/B0OBSERVED/hook-of-the-alerts-channel"
+
 // messages that a server got.
 type messages struct {
 	port string

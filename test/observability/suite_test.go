@@ -5,6 +5,7 @@
 package observability
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -48,13 +49,20 @@ const (
 // watched is the sample with its addon.
 type watched struct {
 	*stacktest.Stack
-	t       *testing.T
 	visitor *http.Client
+	sent    *counter
 	slack   *messages
 	pager   *messages
+	mail    *mailServer
 }
 
-// TestAddon is one story, since what is watched takes its time to come about.
+// step of the story.
+type step struct {
+	name string
+	do   func(*testing.T)
+}
+
+// TestAddon is one story, since what is watched takes its time to come about. What can be seen side by side is.
 func TestAddon(t *testing.T) {
 	s, err := stacktest.New()
 	if err != nil {
@@ -68,95 +76,126 @@ func TestAddon(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	w := &watched{Stack: s, t: t, slack: receive(t), pager: receive(t)}
+	w := &watched{Stack: s, slack: receive(t), pager: receive(t), mail: receiveMail(t)}
 	begin := time.Now()
 	must(t, s.Up(t.Context()))
+	must(t, s.Edit(t.Context(), stacktest.Name, addBroken))
 	w.visitor, err = s.Visitor(t.Context())
 	must(t, err)
-	w.applyAddon()
-	w.until("the addon to be ready", patience, w.ready)
+	w.sent = count(w.visitor)
+	w.applyAddon(t)
+	eventually(t, "the addon to be ready", patience, func() error { return w.ready(t) })
 	t.Logf("the stack and its addon: ready after %s", time.Since(begin).Round(time.Second))
-	w.until("every target to be up", patience, w.targetsUp)
-	w.use()
-	for _, step := range []struct {
-		name string
-		do   func(*testing.T)
-	}{
-		{"metrics", w.metrics}, {"logs", w.logs}, {"traces", w.traces}, {"dashboards", w.dashboards}, {"status", w.status},
-		{"alerts", w.alerts},
-	} {
-		if !t.Run(step.name, step.do) && step.name == "alerts" {
-			t.Logf("Slack got:\n%s\nPagerDuty got:\n%s", w.slack, w.pager)
-		}
+	eventually(t, "every target to be up", patience, w.targetsUp)
+	w.use(t)
+	together(t, "quiet", step{"metrics", w.metrics}, step{"logs", w.logs}, step{"traces", w.traces}, step{"dashboards", w.dashboards},
+		step{"status", w.status}, step{"changes", func(t *testing.T) {
+			t.Run("people", w.people)
+			t.Run("silences", w.silences)
+			t.Run("reload", w.reload)
+		}})
+	t.Run("requests", w.mix)
+	told := together(t, "trouble", step{"alerts", w.trouble}, step{"figures", w.figures}, step{"panels", w.panels}, step{"links", w.links})
+	if !together(t, "mended", step{"alerts", w.mended}, step{"agent", w.agent}) || !told {
+		t.Logf("Slack got:\n%s\nPagerDuty got:\n%s", w.slack, w.pager)
 	}
+	t.Run("gate", w.gate)
+	t.Run("messages", w.allMessages)
+	t.Run("secrets", w.secrets)
+	t.Run("stack deleted", w.stackDeleted)
 }
 
-// applyAddon applies the sample by kubectl, with receivers of the test's own.
-func (w *watched) applyAddon() {
-	w.t.Helper()
+// together takes steps side by side.
+func together(t *testing.T, name string, steps ...step) bool {
+	return t.Run(name, func(t *testing.T) {
+		for _, s := range steps {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				s.do(t)
+			})
+		}
+	})
+}
+
+// applyAddon applies the sample by kubectl, with receivers and people of the test's own.
+func (w *watched) applyAddon(t *testing.T) {
+	t.Helper()
 	content, err := os.ReadFile(filepath.Join(w.Root(), "config", "samples", "observability.yaml"))
-	must(w.t, err)
+	must(t, err)
 	addon := &v1alpha1.ObservabilityAddon{}
-	must(w.t, yaml.UnmarshalStrict(content, addon))
+	must(t, yaml.UnmarshalStrict(content, addon))
 	addon.Spec.Metrics.ScrapeInterval = scrape
-	// The node's address on the public network is where pods reach the host.
-	slackHook, pagerAPI := w.slack.url("172.18.0.1", "/hook"), w.pager.url("172.18.0.1", "/v2/enqueue")
-	w.kubectl("create", "secret", "generic", "slack", "--from-literal=webhook-url="+slackHook)
-	w.kubectl("create", "secret", "generic", "pagerduty", "--from-literal=routing-key="+routingKey)
+	w.kubectl(t, "create", "secret", "generic", "slack", "--from-literal=webhook-url="+w.slack.url(host, "/hook/"+webhookToken))
+	w.kubectl(t, "create", "secret", "generic", "pagerduty", "--from-literal=routing-key="+routingKey)
+	w.kubectl(t, "create", "secret", "generic", "mail", "--from-literal=password="+mailPassword)
 	key := func(name, key string) v1alpha1.KeyRef { return v1alpha1.KeyRef{Name: name, Key: key} }
+	no, mailKey := false, key("mail", "password")
 	addon.Spec.Alerting.Receivers = []v1alpha1.AlertReceiver{
-		{Name: "on-call", PagerDuty: &v1alpha1.PagerDutyReceiver{RoutingKeySecret: key("pagerduty", "routing-key"), URL: pagerAPI}},
+		{Name: "on-call", PagerDuty: &v1alpha1.PagerDutyReceiver{RoutingKeySecret: key("pagerduty", "routing-key"), URL: w.pager.url(host, "/v2/enqueue")}},
 		{Name: "alerts", Slack: &v1alpha1.SlackReceiver{Channel: "#alerts", WebhookSecret: key("slack", "webhook-url")}},
 		{Name: "ops-critical", Slack: &v1alpha1.SlackReceiver{Channel: "#ops-critical", WebhookSecret: key("slack", "webhook-url")}},
+		{Name: "post", Email: &v1alpha1.EmailReceiver{
+			To: []string{mailTo}, From: "alerts@example.com", Smarthost: w.mail.address(host), RequireTLS: &no,
+			Username: mailUser, PasswordSecret: &mailKey,
+		}},
 	}
 	addon.Spec.Alerting.Routes = []v1alpha1.AlertRoute{
 		{Match: map[string]v1alpha1.LabelValue{"severity": "critical"}, Receivers: []string{"on-call"}},
-		{Match: map[string]v1alpha1.LabelValue{"alertname": "MimeServerDown"}, Receivers: []string{"on-call", "ops-critical"}},
+		{Match: map[string]v1alpha1.LabelValue{"alertname": "MimeServerDown"}, Receivers: []string{"on-call", "ops-critical", "post"}},
 		{Match: map[string]v1alpha1.LabelValue{"severity": "warning"}, Receivers: []string{"alerts"}},
 	}
-	w.apply(addon)
+	w.addPeople(t, addon)
+	text, err := yaml.Marshal(addon)
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "addon.yaml")
+	must(t, os.WriteFile(file, text, 0o600))
+	w.kubectl(t, "apply", "-f", file)
 }
 
-// apply an object by kubectl.
-func (w *watched) apply(o runtime.Object) {
-	w.t.Helper()
-	text, err := yaml.Marshal(o)
-	must(w.t, err)
-	file := filepath.Join(w.t.TempDir(), "object.yaml")
-	must(w.t, os.WriteFile(file, text, 0o600))
-	w.kubectl("apply", "-f", file)
+// host is the node's address on the public network, where pods reach the test.
+const host = "172.18.0.1"
+
+// change the addon as kubectl edit does.
+func (w *watched) change(t *testing.T, edit func(*v1alpha1.ObservabilityAddonSpec)) {
+	t.Helper()
+	addon := w.addon(t)
+	before := addon.DeepCopy()
+	edit(&addon.Spec)
+	must(t, w.API.Patch(t.Context(), addon, client.MergeFrom(before)))
 }
 
-func (w *watched) kubectl(args ...string) string {
-	w.t.Helper()
-	config, err := w.Mockup(w.t.Context(), "kubeconfig")
-	must(w.t, err)
-	out, err := exec.CommandContext(w.t.Context(), "kubectl", append([]string{"--kubeconfig", config}, args...)...).CombinedOutput()
+func (w *watched) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	config, err := w.Mockup(t.Context(), "kubeconfig")
+	must(t, err)
+	out, err := exec.CommandContext(t.Context(), "kubectl", append([]string{"--kubeconfig", config}, args...)...).CombinedOutput()
 	if err != nil {
-		w.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+		t.Fatalf("kubectl %s: %v\n%s", args[0], err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
 
-func (w *watched) addon() *v1alpha1.ObservabilityAddon {
-	w.t.Helper()
+// podman runs podman and returns its standard output.
+func (w *watched) podman(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := w.Podman(t.Context(), args...)
+	must(t, err)
+	return out
+}
+
+func (w *watched) addon(t *testing.T) *v1alpha1.ObservabilityAddon {
+	t.Helper()
 	a := &v1alpha1.ObservabilityAddon{}
-	must(w.t, w.API.Get(w.t.Context(), stacktest.Name, a))
+	must(t, w.API.Get(t.Context(), stacktest.Name, a))
 	return a
 }
 
-func (w *watched) ready() error {
-	a := w.addon()
+func (w *watched) ready(t *testing.T) error {
+	a := w.addon(t)
 	if c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady); c == nil || c.Status != "True" || c.ObservedGeneration != a.Generation {
 		return fmt.Errorf("it is %v, components %+v", c, a.Status.Components)
 	}
 	return nil
-}
-
-// until waits for check to have no more complaint.
-func (w *watched) until(what string, timeout time.Duration, check func() error) {
-	w.t.Helper()
-	eventually(w.t, what, timeout, check)
 }
 
 func eventually(t *testing.T, what string, timeout time.Duration, check func() error) {
@@ -177,21 +216,38 @@ func get(address string, query url.Values, into any) error {
 	if query != nil {
 		address += "?" + query.Encode()
 	}
+	return call(http.MethodGet, address, nil, into)
+}
+
+// call a program with a JSON document, unless body is nil, for another, unless into is nil.
+func call(method, address string, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(method, address, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
 	client := http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Get(address)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", address, resp.Status, body)
+		return fmt.Errorf("%s: %s: %s", req.URL.Redacted(), resp.Status, answer)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%s: %w: %s", address, err, body)
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("%s: %w: %s", req.URL.Redacted(), err, answer)
 	}
 	return nil
 }

@@ -1,0 +1,102 @@
+package observability
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"mockup.dev/mockup/api/v1alpha1"
+)
+
+// reload has rules, routes and a dashboard change while their programs run on.
+func (w *watched) reload(t *testing.T) {
+	containers := []string{"default-mockup-prometheus-0.prometheus", "default-mockup-alertmanager-0.alertmanager", "default-mockup-grafana-0.grafana"}
+	before := map[string]string{}
+	for _, c := range containers {
+		before[c] = w.identity(t, c)
+	}
+	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
+		s.Objectives = append(s.Objectives, v1alpha1.Objective{
+			Name: "added-by-test", Service: "mime-server", Availability: &v1alpha1.AvailabilityObjective{Agreed: "99"},
+		})
+		s.Alerting.Routes = append(s.Alerting.Routes, v1alpha1.AlertRoute{
+			Match: map[string]v1alpha1.LabelValue{"alertname": "AddedByTest"}, Receivers: []string{"alerts"},
+		})
+	})
+	eventually(t, "the rule to be known", patience, func() error { return says(prometheus+"/api/v1/rules", "objective-added-by-test") })
+	eventually(t, "the route to be known", patience, func() error { return says(alertmanager+"/api/v2/status", "AddedByTest") })
+	w.reloadDashboard(t)
+	eventually(t, "the addon to be ready", patience, func() error { return w.ready(t) })
+
+	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
+		s.Alerting.Receivers[0].PagerDuty.URL = "http:///nobody" // an address, but Alertmanager asks for a host
+		s.Alerting.Routes[len(s.Alerting.Routes)-1].Match = map[string]v1alpha1.LabelValue{"alertname": "NeverTaken"}
+	})
+	eventually(t, "the change to be refused", patience, func() error {
+		a := w.addon(t)
+		c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionStalled)
+		if c.Status != "True" || c.Reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(c.Message, "spec.alerting: Alertmanager refuses") {
+			return fmt.Errorf("it says %+v", c)
+		}
+		return nil
+	})
+	if err := says(alertmanager+"/api/v2/status", "AddedByTest"); err != nil {
+		t.Errorf("what was good is not kept: %v", err)
+	}
+	if says(alertmanager+"/api/v2/status", "NeverTaken") == nil {
+		t.Error("what is refused was taken")
+	}
+	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
+		s.Alerting.Receivers[0].PagerDuty.URL = w.pager.url(host, "/v2/enqueue")
+		s.Alerting.Routes = s.Alerting.Routes[:len(s.Alerting.Routes)-1]
+	})
+	eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
+	for _, c := range containers {
+		if now := w.identity(t, c); now != before[c] {
+			t.Errorf("%s was %s and is %s", c, before[c], now)
+		}
+	}
+}
+
+// says is nil if a program's answer has the text.
+func says(address, text string) error {
+	var answer any
+	if err := get(address, nil, &answer); err != nil {
+		return err
+	}
+	if whole := fmt.Sprint(answer); !strings.Contains(whole, text) {
+		return fmt.Errorf("%s does not say %s", address, text)
+	}
+	return nil
+}
+
+// reloadDashboard writes one as the backend does when it renders another, which only another version of the operator would:
+// no field of the resource changes a dashboard.
+func (w *watched) reloadDashboard(t *testing.T) {
+	const uid, title, other = "mockup-operator", `"title":"Operator"`, `"title":"Changed by test"`
+	folder := w.podman(t, "volume", "inspect", "--format", "{{.Mountpoint}}", "default-mockup-grafana-0.board-operator")
+	file := filepath.Join(folder, uid+".json")
+	was, err := os.ReadFile(file)
+	must(t, err)
+	changed := bytes.Replace(was, []byte(title), []byte(other), 1)
+	if bytes.Equal(was, changed) {
+		t.Fatalf("%s has no %s", file, title)
+	}
+	for _, step := range []struct {
+		content []byte
+		title   string
+	}{{changed, "Changed by test"}, {was, "Operator"}} {
+		must(t, os.WriteFile(file, step.content, 0o644))
+		eventually(t, "Grafana to show "+step.title, patience, func() error {
+			if b := w.board(t, uid); b.Title != step.title {
+				return fmt.Errorf("it shows %s", b.Title)
+			}
+			return nil
+		})
+	}
+}
