@@ -8,6 +8,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/grafana"
@@ -111,6 +113,13 @@ func (s *healthSubject) renew(wanted accounts, grafanaPod string) bool {
 	return true
 }
 
+// wasReady tells whether the addon was ready as it is specified now. If so, its users have been made, though maybe by an operator
+// before this one.
+func wasReady(addon *v1alpha1.ObservabilityAddon) bool {
+	c := meta.FindStatusCondition(addon.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == addon.Generation
+}
+
 // withAccounts is the verdict on an addon that is ready but for the users that it names.
 func (v verdict) withAccounts(addon *v1alpha1.ObservabilityAddon, r accountsResult) verdict {
 	wanted := len(addon.Spec.Dashboards.Users) + len(addon.Spec.Dashboards.Teams)
@@ -118,7 +127,7 @@ func (v verdict) withAccounts(addon *v1alpha1.ObservabilityAddon, r accountsResu
 	case !v.ready || wanted == 0 || addon.Spec.Dashboards.Enabled != nil && !*addon.Spec.Dashboards.Enabled:
 	case r.problem != "":
 		return verdict{reconciling: true, reason: v1alpha1.ReasonUsersNotMade, message: r.problem}
-	case !r.done:
+	case !r.done && !wasReady(addon):
 		return verdict{reconciling: true, reason: v1alpha1.ReasonProgressing, message: "Grafana's users and teams are being made"}
 	}
 	return v

@@ -3,6 +3,7 @@ package controllers
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -57,6 +58,10 @@ func TestAccountsVerdict(t *testing.T) {
 	some := &v1alpha1.ObservabilityAddon{}
 	some.Spec.Dashboards.Users = []v1alpha1.DashboardUser{{Login: "ann"}}
 	none := &v1alpha1.ObservabilityAddon{}
+	before := some.DeepCopy()
+	setConditions(&before.Status.Conditions, verdict{ready: true, reason: v1alpha1.ReasonReady}, 0, time.Unix(0, 0))
+	changed := before.DeepCopy()
+	changed.Generation++
 	ready := verdict{ready: true, reason: v1alpha1.ReasonReady}
 	for _, c := range []struct {
 		addon  *v1alpha1.ObservabilityAddon
@@ -66,6 +71,8 @@ func TestAccountsVerdict(t *testing.T) {
 	}{
 		{some, ready, accountsResult{done: true}, v1alpha1.ReasonReady},
 		{some, ready, accountsResult{}, v1alpha1.ReasonProgressing},
+		{before, ready, accountsResult{}, v1alpha1.ReasonReady},
+		{changed, ready, accountsResult{}, v1alpha1.ReasonProgressing},
 		{some, ready, accountsResult{done: true, problem: "no"}, v1alpha1.ReasonUsersNotMade},
 		{none, ready, accountsResult{done: true, problem: "no"}, v1alpha1.ReasonReady},
 		{some, verdict{stalled: true, reason: v1alpha1.ReasonInvalidSpec}, accountsResult{}, v1alpha1.ReasonInvalidSpec},
