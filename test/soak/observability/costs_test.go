@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +24,7 @@ import (
 
 // Bounds of what the four take together that keep logs, traces and alerts, at rest.
 const (
-	maxMemory = 500 << 20 // bytes resident
+	maxMemory = 500 << 20 // bytes
 	maxCPU    = 0.18      // of a core
 )
 
@@ -38,7 +40,7 @@ type costs struct {
 // cost of a program so far.
 type cost struct {
 	pid    int
-	memory int64 // bytes resident
+	memory int64 // working set, in bytes: without what the kernel keeps of files and can drop
 	limit  int64 // of memory, in bytes
 	cpu    time.Duration
 	disk   int64 // bytes in its volume
@@ -47,7 +49,7 @@ type cost struct {
 // sample looks at each program of the addon.
 func sample(t *testing.T, s *stacktest.Stack) costs {
 	t.Helper()
-	now := costs{at: time.Now(), all: map[string]cost{}}
+	now, memory := costs{at: time.Now(), all: map[string]cost{}}, workingSets(t)
 	for _, component := range append([]string{manifests.ComponentPrometheus, manifests.ComponentGrafana, manifests.ComponentGatewayExporter}, four...) {
 		out, err := s.Podman(t.Context(), "inspect", "default-mockup-"+component+"-0."+component)
 		must(t, err)
@@ -57,9 +59,9 @@ func sample(t *testing.T, s *stacktest.Stack) costs {
 		}
 		must(t, json.Unmarshal([]byte(out), &found))
 		c := cost{pid: found[0].State.Pid, limit: found[0].HostConfig.Memory}
-		memory, err := stacktest.MemoryOf(c.pid)
-		must(t, err)
-		c.memory = memory.RSS
+		if c.memory = memory[component]; c.memory == 0 {
+			t.Fatalf("Prometheus knows no memory of %s", component)
+		}
 		c.cpu, err = stacktest.CPUTime(c.pid)
 		must(t, err)
 		if component != manifests.ComponentGatewayExporter {
@@ -70,6 +72,28 @@ func sample(t *testing.T, s *stacktest.Stack) costs {
 		now.all[component] = c
 	}
 	return now
+}
+
+// workingSets of containers, by name, as Prometheus has read them.
+func workingSets(t *testing.T) map[string]int64 {
+	t.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Metric struct{ Container string }
+				Value  [2]any
+			}
+		}
+	}
+	must(t, ask(prometheus+"/api/v1/query", url.Values{"query": {`container_memory_working_set_bytes{namespace="default"}`}}, &answer))
+	found := map[string]int64{}
+	for _, r := range answer.Data.Result {
+		text, _ := r.Value[1].(string)
+		bytes, err := strconv.ParseFloat(text, 64)
+		must(t, err)
+		found[r.Metric.Container] = int64(bytes)
+	}
+	return found
 }
 
 // size that all files in a folder take on disk, in bytes: some have long empty stretches that take none.
