@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/format"
+	"golang.org/x/time/rate"
+)
+
+// Copied is what was done to make a copy equal to the repository.
+type Copied struct {
+	Name string `json:"name"`
+	// Blobs and Bytes that the copy has.
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+	// Added, Removed blobs, and the bytes of those that were added.
+	Added      int64 `json:"added"`
+	AddedBytes int64 `json:"addedBytes"`
+	Removed    int64 `json:"removed"`
+	// Reason and Error say why the copy is not equal.
+	Reason string `json:"reason,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// copyTo makes a copy have the blobs that the repository has, and no others. What refers to others comes after them, and
+// goes before them, so that a copy that is cut short opens, with the snapshots that it had.
+func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copied, error) {
+	out := Copied{Name: c.Name}
+	to, err := c.storage(ctx, true)
+	if err != nil {
+		return out, err
+	}
+	defer to.Close(ctx)
+	have, err := blob.ReadBlobMap(ctx, r.storage)
+	if err != nil {
+		return out, fmt.Errorf("listing the repository: %w", err)
+	}
+	there, err := blob.ReadBlobMap(ctx, to)
+	if err != nil {
+		return out, fmt.Errorf("listing copy %s: %w", c.Name, err)
+	}
+	if err := r.belongs(ctx, c, to, there); err != nil {
+		return out, err
+	}
+	missing, total := missingIn(have, there)
+	report.begin("copy", c.Name, int64(len(missing)), total)
+	limit := r.limiter()
+	for _, m := range missing {
+		if err := r.copyBlob(ctx, to, m, limit); err != nil {
+			return out, fmt.Errorf("copying blob %s to %s: %w", m.BlobID, c.Name, err)
+		}
+		out.Added++
+		out.AddedBytes += m.Length
+		report.add(1, m.Length)
+	}
+	for _, id := range surplus(have, there) {
+		if err := to.DeleteBlob(ctx, id); err != nil && !errors.Is(err, blob.ErrBlobNotFound) {
+			return out, fmt.Errorf("removing blob %s from %s: %w", id, c.Name, err)
+		}
+		out.Removed++
+	}
+	return out, r.equal(ctx, c, to, have, &out)
+}
+
+// belongs keeps a repository of somebody else from being overwritten.
+func (r *repository) belongs(ctx context.Context, c Copy, to blob.Storage, there map[blob.ID]blob.Metadata) error {
+	if _, ok := there[format.KopiaRepositoryBlobID]; !ok {
+		return nil
+	}
+	var theirs buffer
+	if err := to.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &theirs); err != nil {
+		return fmt.Errorf("reading copy %s: %w", c.Name, err)
+	}
+	f, err := format.ParseKopiaRepositoryJSON(theirs.Bytes())
+	if err != nil {
+		return nil // damaged, and mended by being written anew
+	}
+	if !bytes.Equal(f.UniqueID, r.UniqueID()) {
+		return &Failure{Reason: ReasonCopy, Err: fmt.Errorf("at %s is another repository, which is left as it is", c.Location)}
+	}
+	return nil
+}
+
+// mutable blobs are written again under their name.
+func mutable(id blob.ID) bool { return strings.HasPrefix(string(id), "kopia.") || ours(id) }
+
+// rank of a blob: contents, then what lists them, then what opens the repository.
+func rank(id blob.ID) int {
+	switch {
+	case mutable(id):
+		return 2
+	case strings.HasPrefix(string(id), "p"), strings.HasPrefix(string(id), "q"):
+		return 0
+	}
+	return 1
+}
+
+func missingIn(have, there map[blob.ID]blob.Metadata) (missing []blob.Metadata, bytes int64) {
+	for id, m := range have {
+		if other, ok := there[id]; ok && other.Length == m.Length && !mutable(id) {
+			continue
+		}
+		missing, bytes = append(missing, m), bytes+m.Length
+	}
+	slices.SortFunc(missing, func(a, b blob.Metadata) int {
+		if d := rank(a.BlobID) - rank(b.BlobID); d != 0 {
+			return d
+		}
+		return strings.Compare(string(a.BlobID), string(b.BlobID))
+	})
+	return missing, bytes
+}
+
+func surplus(have, there map[blob.ID]blob.Metadata) []blob.ID {
+	var out []blob.ID
+	for id := range there {
+		if _, ok := have[id]; !ok {
+			out = append(out, id)
+		}
+	}
+	slices.SortFunc(out, func(a, b blob.ID) int { return rank(b) - rank(a) })
+	return out
+}
+
+func (r *repository) limiter() *rate.Limiter {
+	perSecond := r.config.BytesPerSecond
+	if perSecond <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), int(perSecond))
+}
+
+func (r *repository) copyBlob(ctx context.Context, to blob.Storage, m blob.Metadata, limit *rate.Limiter) error {
+	for left := int(m.Length); limit != nil && left > 0; left -= limit.Burst() {
+		if err := limit.WaitN(ctx, min(left, limit.Burst())); err != nil {
+			return err
+		}
+	}
+	var b buffer
+	if err := r.storage.GetBlob(ctx, m.BlobID, 0, -1, &b); err != nil {
+		return err
+	}
+	return to.PutBlob(ctx, m.BlobID, &b, blob.PutOptions{})
+}
+
+// equal lists the copy again: a server may have said that it stored what it did not.
+func (r *repository) equal(ctx context.Context, c Copy, to blob.Storage, have map[blob.ID]blob.Metadata, out *Copied) error {
+	there, err := blob.ReadBlobMap(ctx, to)
+	if err != nil {
+		return fmt.Errorf("listing copy %s: %w", c.Name, err)
+	}
+	for id, m := range have {
+		if other, ok := there[id]; !ok || other.Length != m.Length {
+			return &Failure{Reason: ReasonCopy, Err: fmt.Errorf("copy %s has %d bytes of blob %s, not %d, although they were sent", c.Name, other.Length, id, m.Length)}
+		}
+		out.Blobs++
+		out.Bytes += m.Length
+	}
+	return c.sync()
+}
+
+// buffer is blob.Bytes and blob.OutputBuffer.
+type buffer struct{ bytes.Buffer }
+
+// Length implements blob.Bytes.
+func (b *buffer) Length() int { return b.Len() }
+
+// Reader implements blob.Bytes.
+func (b *buffer) Reader() io.ReadSeekCloser { return readSeekCloser{bytes.NewReader(b.Bytes())} }
+
+// WriteTo implements blob.Bytes; it may be called again.
+func (b *buffer) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b.Bytes())
+	return int64(n), err
+}
+
+type readSeekCloser struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (readSeekCloser) Close() error { return nil }

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
+)
+
+// Why something failed, in words that do not change.
+const (
+	// ReasonConfiguration: what is asked for makes no sense.
+	ReasonConfiguration = "ConfigurationInvalid"
+	// ReasonPassword: the repository is encrypted by another password.
+	ReasonPassword = "WrongPassword"
+	// ReasonUnavailable: the repository or a copy can't be reached, or denies itself.
+	ReasonUnavailable = "RepositoryUnavailable"
+	// ReasonNoRepository: there is none where it should be.
+	ReasonNoRepository = "RepositoryMissing"
+	// ReasonFull: there is no space left.
+	ReasonFull = "RepositoryFull"
+	// ReasonBusy: another program works on the repository.
+	ReasonBusy = "RepositoryBusy"
+	// ReasonDamaged: a blob that is needed is missing or not what was stored.
+	ReasonDamaged = "RepositoryDamaged"
+	// ReasonDifferent: a restored tree is not what was recorded.
+	ReasonDifferent = "RestoreDiffers"
+	// ReasonNoSnapshot: there is no such snapshot.
+	ReasonNoSnapshot = "SnapshotMissing"
+	// ReasonSource: a file of a volume could not be read.
+	ReasonSource = "SourceUnreadable"
+	// ReasonCopy: the repository is well, and a copy of it is not.
+	ReasonCopy = "CopyFailed"
+	// ReasonClock: the clock of this machine and that of the repository are apart, so that nothing is cleaned up: what is
+	// young could be taken for old.
+	ReasonClock = "ClockSkewed"
+	// ReasonFailed: anything else.
+	ReasonFailed = "Failed"
+)
+
+// Failure is an error with its reason.
+type Failure struct {
+	Reason string
+	Err    error
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// ReasonOf an error, ReasonFailed if nothing better is known.
+func ReasonOf(err error) string {
+	var f *Failure
+	var path *os.PathError
+	var network net.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return ReasonFull
+	case errors.As(err, &f):
+		return f.Reason
+	case errors.Is(err, repo.ErrInvalidPassword):
+		return ReasonPassword
+	case errors.Is(err, repo.ErrRepositoryNotInitialized):
+		return ReasonNoRepository
+	case errors.Is(err, blob.ErrBlobNotFound):
+		return ReasonDamaged
+	case errors.As(err, &network), errors.Is(err, blob.ErrInvalidCredentials), denied(err):
+		return ReasonUnavailable
+	case errors.As(err, &path):
+		return ReasonFailed
+	}
+	return ReasonFailed
+}
+
+// denied tells whether a server of buckets said no. Kopia keeps only the words of what minio's client returns.
+func denied(err error) bool {
+	for _, words := range []string{
+		"AccessDenied", "Access Denied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket",
+		"bucket does not exist", "connection refused", "no such host", "Service Unavailable", "SlowDown", "i/o timeout",
+	} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
+}

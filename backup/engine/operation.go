@@ -1,0 +1,321 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/kopia/kopia/repo/blob"
+)
+
+// Result of an operation, printed as the last line: {"result": {...}}.
+type Result struct {
+	Operation string    `json:"operation"`
+	Began     time.Time `json:"began"`
+	Ended     time.Time `json:"ended"`
+	Succeeded bool      `json:"succeeded"`
+	// Reason and Error say why not.
+	Reason string `json:"reason,omitempty"`
+	Error  string `json:"error,omitempty"`
+	// Made are the snapshots of this run, Snapshots all that there are, oldest first.
+	Made      []Snapshot `json:"made,omitempty"`
+	Snapshots []Snapshot `json:"snapshots,omitempty"`
+	// Repository as it is now.
+	Repository   *Size         `json:"repository,omitempty"`
+	Verification *Verification `json:"verification,omitempty"`
+	Restored     []Restored    `json:"restored,omitempty"`
+	Pruned       *Pruned       `json:"pruned,omitempty"`
+	Copies       []Copied      `json:"copies,omitempty"`
+	Archives     []Archive     `json:"archives,omitempty"`
+}
+
+// Size of a repository.
+type Size struct {
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+	// Free and Capacity of what it is on, in bytes; 0 where nobody knows.
+	Free     int64 `json:"free,omitempty"`
+	Capacity int64 `json:"capacity,omitempty"`
+}
+
+func (r *repository) size(ctx context.Context) (Size, error) {
+	var out Size
+	err := r.storage.ListBlobs(ctx, "", func(m blob.Metadata) error {
+		out.Blobs++
+		out.Bytes += m.Length
+		return nil
+	})
+	if err != nil {
+		return out, fmt.Errorf("listing the blobs: %w", err)
+	}
+	if c, err := r.storage.GetCapacity(ctx); err == nil {
+		out.Free, out.Capacity = int64(c.FreeB), int64(c.SizeB)
+	}
+	return out, nil
+}
+
+// operations by name.
+var operations = map[string]func(*operation) error{ //nolint:gochecknoglobals // a table that nothing writes to
+	"run": (*operation).run, "verify": (*operation).verify, "restore": (*operation).restore,
+	"test-restore": (*operation).testRestore, "export": (*operation).export, "list": (*operation).list,
+	"browse": (*operation).browse, "prune": (*operation).prune, "copy": (*operation).copies,
+}
+
+// Operations are the names of what Run can do.
+func Operations() []string {
+	return []string{"run", "verify", "restore", "test-restore", "export", "list", "browse", "prune", "copy"}
+}
+
+// operation that goes on.
+type operation struct {
+	*repository
+	ctx    context.Context //nolint:containedctx // it lives as long as the call
+	report *Reporter
+	out    io.Writer
+	result *Result
+}
+
+// Run an operation. Progress goes to out as it is made, and the result as the last line, in any case. The error is that of
+// the result.
+func Run(ctx context.Context, name string, c *Config, out io.Writer) (Result, error) {
+	result := Result{Operation: name, Began: c.now().UTC().Truncate(time.Second)}
+	err := run(ctx, name, c, out, &result)
+	result.Ended, result.Succeeded = c.now().UTC().Truncate(time.Second), err == nil
+	if err != nil {
+		result.Reason, result.Error = ReasonOf(err), err.Error()
+	}
+	if printErr := json.NewEncoder(out).Encode(map[string]Result{"result": result}); err == nil && printErr != nil {
+		err = fmt.Errorf("printing the result: %w", printErr)
+	}
+	return result, err
+}
+
+func run(ctx context.Context, name string, c *Config, out io.Writer, result *Result) error {
+	do, ok := operations[name]
+	if !ok {
+		return &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("there is no operation %q", name)}
+	}
+	if err := c.check(name); err != nil {
+		return err
+	}
+	writes := name == "run" || name == "prune"
+	unlock, err := c.location().lock()
+	if err != nil && (writes || ReasonOf(err) == ReasonBusy) {
+		return err
+	}
+	if err == nil {
+		defer unlock()
+	}
+	if writes {
+		if err := c.location().tidy(); err != nil {
+			return err
+		}
+	}
+	r, err := c.open(ctx, name == "run")
+	if err != nil {
+		return err
+	}
+	defer r.close(ctx)
+	o := &operation{repository: r, ctx: ctx, report: NewReporter(out), out: out, result: result}
+	err = do(o)
+	if size, sizeErr := r.size(ctx); sizeErr == nil {
+		result.Repository = &size
+	} else if err == nil {
+		err = sizeErr
+	}
+	return err
+}
+
+// run is a backup: snapshots, a check of them, and only then what removes anything; archives and copies at last.
+func (o *operation) run() error {
+	var made []string
+	for _, v := range o.config.Volumes {
+		s, err := o.snapshot(o.ctx, v, o.report)
+		if err != nil {
+			return err
+		}
+		o.result.Made, made = append(o.result.Made, s), append(made, s.ID)
+	}
+	if err := o.config.Repository.sync(); err != nil {
+		return err
+	}
+	if err := o.check(Verify{Mode: VerifyQuick}, made); err != nil {
+		return err
+	}
+	// What goes wrong from here on touches no snapshot, and the rest is done all the same.
+	errs := []error{o.pruned(false)}
+	if o.config.Archives.Keep > 0 {
+		errs = append(errs, o.export())
+	}
+	errs = append(errs, o.list(), o.copies())
+	return errors.Join(errs...)
+}
+
+func (o *operation) check(how Verify, only []string) error {
+	found, err := o.repository.verify(o.ctx, how, only, o.report)
+	o.result.Verification = &found
+	if err != nil {
+		return fmt.Errorf("verifying: %w", err)
+	}
+	return found.failure()
+}
+
+func (o *operation) verify() error {
+	if err := o.check(o.config.Verify, nil); err != nil {
+		return err
+	}
+	return o.list()
+}
+
+func (o *operation) pruned(thorough bool) error {
+	gone, err := o.repository.prune(o.ctx, thorough, o.report)
+	o.result.Pruned = &gone
+	if err != nil {
+		return err
+	}
+	return o.config.Repository.sync()
+}
+
+// prune removes nothing unless the newest snapshot of each volume is well.
+func (o *operation) prune() error {
+	var newest []string
+	for _, v := range o.config.Volumes {
+		all, err := o.snapshots(o.ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		if len(all) > 0 {
+			newest = append(newest, string(all[len(all)-1].ID))
+		}
+	}
+	if err := o.check(Verify{Mode: VerifyQuick}, newest); err != nil {
+		return err
+	}
+	if err := o.pruned(true); err != nil {
+		return err
+	}
+	return o.list()
+}
+
+// list what there is, and by which rules it is kept.
+func (o *operation) list() error {
+	o.result.Snapshots = nil
+	for _, v := range o.config.Volumes {
+		all, err := o.snapshots(o.ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		kept := o.config.Retention.Kept(timesOf(all), o.config.zone())
+		for i, m := range all {
+			s := described(v.Name, m)
+			s.Kept = kept[i]
+			o.result.Snapshots = append(o.result.Snapshots, s)
+		}
+	}
+	return nil
+}
+
+// browse prints the entries of a snapshot as lines of JSON: {"entry": {...}}.
+func (o *operation) browse() error {
+	lines := json.NewEncoder(o.out)
+	for _, v := range o.config.Volumes {
+		m, err := o.chosen(o.ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		record, err := o.recordOf(o.ctx, m)
+		if err != nil {
+			return err
+		}
+		for _, e := range record {
+			if !within(originalPath(e.Path), o.config.Restore.Paths) {
+				continue
+			}
+			if err := lines.Encode(map[string]Entry{"entry": e}); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+		}
+		o.result.Snapshots = append(o.result.Snapshots, described(v.Name, m))
+	}
+	return nil
+}
+
+func (o *operation) restore() error {
+	for _, v := range o.config.Volumes {
+		m, err := o.chosen(o.ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		restored, err := o.repository.restore(o.ctx, m, v.Name, v.Path, o.report)
+		o.result.Restored = append(o.result.Restored, restored)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// testRestore restores into a folder that is emptied before and after.
+func (o *operation) testRestore() error {
+	dir := filepath.Join(o.config.Restore.Scratch, "mockup-test-restore")
+	o.config.Restore.Exact = true
+	for _, v := range o.config.Volumes {
+		m, err := o.chosen(o.ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("emptying the scratch folder: %w", err)
+		}
+		restored, err := o.repository.restore(o.ctx, m, v.Name, dir, o.report)
+		o.result.Restored = append(o.result.Restored, restored)
+		if err != nil {
+			return err
+		}
+		if !restored.Compared {
+			return &Failure{Reason: ReasonDifferent, Err: fmt.Errorf("snapshot %s has no record to compare with", m.ID)}
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("emptying the scratch folder: %w", err)
+	}
+	return o.list()
+}
+
+func (o *operation) export() error {
+	for _, v := range o.config.Volumes {
+		m, err := o.chosen(o.ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		archive, err := o.repository.export(o.ctx, m, v.Name, o.report)
+		if err != nil {
+			return err
+		}
+		o.result.Archives = append(o.result.Archives, archive)
+	}
+	return o.config.keepArchives()
+}
+
+// copies makes all of them equal to the repository. One that fails does not keep the others from it.
+func (o *operation) copies() error {
+	var wrong []string
+	for _, c := range o.config.Copies {
+		copied, err := o.copyTo(o.ctx, c, o.report)
+		if err != nil {
+			copied.Reason, copied.Error = ReasonOf(err), err.Error()
+			wrong = append(wrong, err.Error())
+		}
+		o.result.Copies = append(o.result.Copies, copied)
+	}
+	if len(wrong) > 0 {
+		return &Failure{Reason: ReasonCopy, Err: errors.New(strings.Join(wrong, "; "))}
+	}
+	return nil
+}

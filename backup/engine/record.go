@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+
+	"github.com/kopia/kopia/fs"
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/repo/object"
+	"github.com/kopia/kopia/snapshot"
+	"github.com/kopia/kopia/snapshot/snapshotfs"
+)
+
+// Types of entries.
+const (
+	TypeFile      = "file"
+	TypeDirectory = "directory"
+	TypeSymlink   = "symlink"
+)
+
+// Entry of a record: what a file was like when it was backed up.
+type Entry struct {
+	// Path in the volume; "." is the volume itself. A name that is not UTF-8 is ".mockup-name:" and the name with
+	// percent-encoding.
+	Path string `json:"path"`
+	// Type is file, directory or symlink.
+	Type string `json:"type"`
+	// Mode as chmod(2) has it; 0 for symbolic links.
+	Mode  uint32 `json:"mode,omitempty"`
+	User  uint32 `json:"user"`
+	Group uint32 `json:"group"`
+	// Size in bytes; 0 for folders.
+	Size int64 `json:"size,omitempty"`
+	// Modified in nanoseconds since 1970.
+	Modified int64 `json:"modified"`
+	// Digest is the SHA-256 of a file's content.
+	Digest string `json:"digest,omitempty"`
+	// Target of a symbolic link.
+	Target []byte `json:"target,omitempty"`
+	// Link is the same for all names of a file that has several.
+	Link string `json:"link,omitempty"`
+}
+
+// like tells whether a file is so much the same that its content need not be read again.
+func (e Entry) like(other Entry) bool {
+	return e.Type == other.Type && e.Size == other.Size && e.Modified == other.Modified && e.Mode == other.Mode && e.User == other.User && e.Group == other.Group
+}
+
+// Record is the list of all entries of a snapshot, sorted by path.
+type Record []Entry
+
+// byPath finds entries.
+func (r Record) byPath() map[string]Entry {
+	out := make(map[string]Entry, len(r))
+	for _, e := range r {
+		out[e.Path] = e
+	}
+	return out
+}
+
+// totals of files and their bytes.
+func (r Record) totals() (files, bytes int64) {
+	for _, e := range r {
+		if e.Type != TypeDirectory {
+			files++
+			bytes += e.Size
+		}
+	}
+	return files, bytes
+}
+
+// record what is in the snapshot, in the words of what was seen when it was read. Of files that Kopia did not read, since
+// they were the same the last time, the digest is that of the last time.
+func (s *source) record(ctx context.Context, rep repo.Repository, root *snapshot.DirEntry, last Record) (Record, error) {
+	known := last.byPath()
+	out := Record{}
+	err := walk(ctx, snapshotfs.EntryFromDirEntry(rep, root), ".", func(p string, _ fs.Entry) error {
+		e, ok := s.seen[p]
+		if !ok {
+			var err error
+			if e, err = s.unread(p, known[p]); err != nil {
+				return err
+			}
+		}
+		out = append(out, e)
+		return nil
+	})
+	sort.Slice(out, func(i, j int) bool { return out[i].Path < out[j].Path })
+	return out, err
+}
+
+// unread is a folder, or what Kopia took from the last snapshot because it looked the same. Where there is no record of
+// that time, the file is read now.
+func (s *source) unread(p string, before Entry) (Entry, error) {
+	e, ok := s.listed[p]
+	if !ok {
+		return e, fmt.Errorf("recording %s: it is in the snapshot and was not in the volume", p)
+	}
+	if e.Type == TypeDirectory {
+		return e, nil
+	}
+	if before.like(e) {
+		e.Digest, e.Target = before.Digest, before.Target
+		return e, nil
+	}
+	name := filepath.Join(s.root, filepath.FromSlash(originalPath(p)))
+	var err error
+	if e.Type == TypeSymlink {
+		var target string
+		target, err = os.Readlink(name)
+		e.Target = []byte(target)
+	} else {
+		e.Digest, e.Size, err = digestFile(name)
+	}
+	if err != nil {
+		return e, fmt.Errorf("recording %s: %w", p, err)
+	}
+	return e, nil
+}
+
+// walk calls visit for an entry of a snapshot and all below, folders first.
+func walk(ctx context.Context, e fs.Entry, p string, visit func(p string, e fs.Entry) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := visit(p, e); err != nil {
+		return err
+	}
+	dir, ok := e.(fs.Directory)
+	if !ok {
+		return nil
+	}
+	return fs.IterateEntries(ctx, dir, func(ctx context.Context, child fs.Entry) error {
+		if !plain(child.Name()) {
+			return &Failure{Reason: ReasonDamaged, Err: fmt.Errorf("folder %s has an entry with the name %q", p, child.Name())}
+		}
+		return walk(ctx, child, path.Join(p, child.Name()), visit)
+	})
+}
+
+// keep the record as a snapshot of its own, which Kopia's garbage collection spares; it returns the ID.
+func (r Record) keep(ctx context.Context, w repo.RepositoryWriter, of snapshot.SourceInfo, start, end fs.UTCTimestamp) (manifest.ID, error) {
+	o := w.NewObjectWriter(ctx, object.WriterOptions{Description: "RECORD", Compressor: "zstd", MetadataCompressor: "zstd-fastest"})
+	defer o.Close()
+	buffered := bufio.NewWriterSize(o, 1<<16)
+	lines := json.NewEncoder(buffered)
+	for _, e := range r {
+		if err := lines.Encode(e); err != nil {
+			return "", fmt.Errorf("writing the record: %w", err)
+		}
+	}
+	if err := buffered.Flush(); err != nil {
+		return "", fmt.Errorf("writing the record: %w", err)
+	}
+	id, err := o.Result()
+	if err != nil {
+		return "", fmt.Errorf("writing the record: %w", err)
+	}
+	man := &snapshot.Manifest{
+		Source: of, StartTime: start, EndTime: end, Description: "what the source looked like",
+		RootEntry: &snapshot.DirEntry{Name: "record.jsonl", Type: snapshot.EntryTypeFile, Permissions: 0o600, ModTime: end, ObjectID: id},
+	}
+	return snapshot.SaveSnapshot(ctx, w, man)
+}
+
+// errNoRecord is a snapshot that another program made.
+var errNoRecord = errors.New("the snapshot has no record")
+
+// recordOf a snapshot.
+func (r *repository) recordOf(ctx context.Context, m *snapshot.Manifest) (Record, error) {
+	id := m.Tags[recordTag]
+	if id == "" {
+		return nil, errNoRecord
+	}
+	man, err := snapshot.LoadSnapshot(ctx, r, manifest.ID(id))
+	if err != nil {
+		return nil, fmt.Errorf("finding the record of snapshot %s: %w", m.ID, err)
+	}
+	o, err := r.OpenObject(ctx, man.RootObjectID())
+	if err != nil {
+		return nil, fmt.Errorf("reading the record of snapshot %s: %w", m.ID, err)
+	}
+	defer o.Close()
+	out := Record{}
+	lines := json.NewDecoder(bufio.NewReaderSize(o, 1<<16))
+	for {
+		var e Entry
+		if err := lines.Decode(&e); errors.Is(err, io.EOF) {
+			return out, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("reading the record of snapshot %s: %w", m.ID, err)
+		}
+		out = append(out, e)
+	}
+}

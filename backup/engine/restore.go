@@ -1,0 +1,373 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/kopia/kopia/fs"
+	"github.com/kopia/kopia/snapshot"
+	"github.com/kopia/kopia/snapshot/snapshotfs"
+	"golang.org/x/sys/unix"
+)
+
+// Restored is what came back.
+type Restored struct {
+	Snapshot string    `json:"snapshot"`
+	Volume   string    `json:"volume"`
+	Time     time.Time `json:"time"`
+	Files    int64     `json:"files"`
+	Bytes    int64     `json:"bytes"`
+	// There files were there already, from an attempt before this one.
+	There int64 `json:"there,omitempty"`
+	// Compared tells whether the tree was compared with its record; a snapshot of another program has none.
+	Compared bool `json:"compared"`
+	// Differences from the record, the first hundred of them.
+	Differences []Difference `json:"differences,omitempty"`
+	Different   int          `json:"different,omitempty"`
+}
+
+// unfinished is the beginning of the name of a file that is being written.
+const unfinished = ".mockup-restore-"
+
+// restoration writes a snapshot into a folder. A file that is there as it should be is left alone, so that it can be
+// repeated and goes on where it ended; what was half written when it ended never has its final name.
+//
+// Kopia's own restoration is not used: it knows neither of hard links nor of names that are not UTF-8, and leaves out
+// most of a tree, without an error, when an option is not set.
+type restoration struct {
+	root   string
+	paths  []string
+	known  map[string]Entry
+	report *Reporter
+	out    Restored
+	dirs   []restoredDir
+	// names has the first name of each file that has several.
+	names map[string]string
+	// anew are the files that are to be written whatever is there.
+	anew map[string]bool
+}
+
+type restoredDir struct {
+	name string
+	meta Entry
+}
+
+// restore a snapshot into root and compare.
+func (r *repository) restore(ctx context.Context, m *snapshot.Manifest, volume, root string, report *Reporter) (Restored, error) {
+	want := r.config.Restore
+	record, err := r.recordOf(ctx, m)
+	if err != nil && !errors.Is(err, errNoRecord) {
+		return Restored{}, err
+	}
+	compared := err == nil
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return Restored{}, fmt.Errorf("making the folder to restore into: %w", err)
+	}
+	re := &restoration{root: root, paths: want.Paths, known: record.byPath(), report: report}
+	re.out = Restored{Snapshot: string(m.ID), Volume: volume, Time: m.StartTime.ToTime().UTC().Truncate(time.Second), Compared: compared}
+	if err := re.pass(ctx, r, m, want.Exact); err != nil || !compared {
+		return re.out, err
+	}
+	differences, err := compare(ctx, root, record, want.Paths, want.Exact, report)
+	if err == nil && len(differences) > 0 { // files of another attempt that only looked right
+		re.anew = map[string]bool{}
+		for _, d := range differences {
+			re.anew[d.Path] = true
+		}
+		re.out.Files, re.out.Bytes, re.out.There = 0, 0, 0
+		if err = re.pass(ctx, r, m, want.Exact); err == nil {
+			differences, err = compare(ctx, root, record, want.Paths, want.Exact, report)
+		}
+	}
+	re.out.Different, re.out.Differences = len(differences), differences[:min(len(differences), 100)]
+	if err == nil && len(differences) > 0 {
+		err = &Failure{Reason: ReasonDifferent, Err: fmt.Errorf("%d differences from what was backed up, the first: %s", len(differences), differences[0])}
+	}
+	return re.out, err
+}
+
+// pass goes once through the whole snapshot.
+func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Manifest, exact bool) error {
+	re.dirs, re.names = nil, map[string]string{}
+	var files, bytes int64
+	if s := m.RootEntry.DirSummary; s != nil {
+		files, bytes = s.TotalFileCount+s.TotalSymlinkCount, s.TotalFileSize
+	}
+	re.report.begin("restore", re.out.Volume, files, bytes)
+	present := map[string]bool{}
+	found := false
+	err := walk(ctx, snapshotfs.EntryFromDirEntry(r, m.RootEntry), ".", func(p string, e fs.Entry) error {
+		present[p] = true
+		raw := originalPath(p)
+		if !within(raw, re.paths) && !(e.IsDir() && leadsTo(raw, re.paths)) {
+			return nil
+		}
+		found = found || p != "." && within(raw, re.paths)
+		if err := re.entry(ctx, p, e); err != nil {
+			return fmt.Errorf("restoring %s: %w", p, err)
+		}
+		return nil
+	})
+	if err == nil && len(re.paths) > 0 && !found {
+		err = &Failure{Reason: ReasonNoSnapshot, Err: fmt.Errorf("snapshot %s has none of the paths %s", m.ID, strings.Join(re.paths, ", "))}
+	}
+	if err == nil {
+		err = re.sweep(present, exact)
+	}
+	if err != nil {
+		return err
+	}
+	return re.finish()
+}
+
+// metaOf an entry: that of the record, or what Kopia has kept.
+func (re *restoration) metaOf(p string, e fs.Entry) Entry {
+	if known, ok := re.known[p]; ok {
+		return known
+	}
+	return Entry{
+		Path: p, Type: typeOf(e.Mode()), Mode: modeOf(e.Mode()), User: e.Owner().UserID, Group: e.Owner().GroupID,
+		Size: e.Size(), Modified: e.ModTime().UnixNano(),
+	}
+}
+
+func (re *restoration) entry(ctx context.Context, p string, e fs.Entry) error {
+	name := filepath.Join(re.root, filepath.FromSlash(originalPath(p)))
+	meta := re.metaOf(p, e)
+	switch e := e.(type) {
+	case fs.Directory:
+		return re.directory(p, name, meta)
+	case fs.Symlink:
+		return re.symlink(ctx, name, meta, e)
+	case fs.File:
+		return re.file(ctx, name, meta, e)
+	}
+	return fmt.Errorf("it is neither file, folder nor symbolic link")
+}
+
+// directory is open to its owner until everything is in it.
+func (re *restoration) directory(p, name string, meta Entry) error {
+	info, err := os.Lstat(name)
+	if err == nil && !info.IsDir() {
+		if err = os.Remove(name); err != nil {
+			return err
+		}
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(name, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if within(originalPath(p), re.paths) || errors.Is(err, os.ErrNotExist) {
+		re.dirs = append(re.dirs, restoredDir{name, meta})
+	}
+	return nil
+}
+
+func (re *restoration) symlink(ctx context.Context, name string, meta Entry, e fs.Symlink) error {
+	target, err := e.Readlink(ctx)
+	if err != nil {
+		return err
+	}
+	if have, err := os.Readlink(name); err != nil || have != target {
+		err = re.replace(name, func(next string) error { return os.Symlink(target, next) })
+		if err != nil {
+			return err
+		}
+	} else {
+		re.out.There++
+	}
+	re.done(meta)
+	return setOwnerAndTime(name, meta)
+}
+
+func (re *restoration) done(meta Entry) {
+	re.out.Files++
+	re.out.Bytes += meta.Size
+	re.report.add(1, meta.Size)
+}
+
+func (re *restoration) file(ctx context.Context, name string, meta Entry, e fs.File) error {
+	first, linked := re.names[meta.Link]
+	switch {
+	case meta.Link != "" && linked:
+		if same(first, name) {
+			re.out.There++
+		} else if err := re.replace(name, func(next string) error { return os.Link(first, next) }); err != nil {
+			return err
+		}
+		re.done(meta)
+		return nil
+	case meta.Link != "":
+		re.names[meta.Link] = name
+	}
+	if re.there(name, meta) {
+		re.out.There++
+	} else if err := re.replace(name, func(next string) error { return write(ctx, next, e, meta) }); err != nil {
+		return err
+	}
+	re.done(meta)
+	return setAttributes(name, meta)
+}
+
+func same(a, b string) bool {
+	first, err1 := os.Lstat(a)
+	second, err2 := os.Lstat(b)
+	return err1 == nil && err2 == nil && os.SameFile(first, second)
+}
+
+// there tells whether a file looks as if it had been restored before. It only got its name and time when it was whole;
+// the comparison that follows reads it all the same.
+func (re *restoration) there(name string, meta Entry) bool {
+	info, err := os.Lstat(name)
+	if err != nil || re.anew[meta.Path] {
+		return false
+	}
+	n := &node{FileInfo: info, s: &source{}}
+	return n.Mode().IsRegular() && n.Size() == meta.Size && n.ModTime().UnixNano() == meta.Modified && (meta.Link != "" || n.stat().Nlink == 1)
+}
+
+// replace makes a file under another name and puts it in place in one step.
+func (re *restoration) replace(name string, create func(next string) error) error {
+	next := filepath.Join(filepath.Dir(name), unfinished+"tmp")
+	if err := os.RemoveAll(next); err != nil {
+		return err
+	}
+	if err := create(next); err != nil {
+		os.Remove(next)
+		return err
+	}
+	if info, err := os.Lstat(name); err == nil && info.IsDir() {
+		if err := os.RemoveAll(name); err != nil {
+			return err
+		}
+	}
+	if same(next, name) { // rename(2) does nothing with two names of one file
+		return os.Remove(next)
+	}
+	return os.Rename(next, name)
+}
+
+// write a file with all that belongs to it. Blocks of zeros are left out, so that what was sparse is again.
+func write(ctx context.Context, name string, e fs.File, meta Entry) error {
+	in, err := e.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	size, err := sparseCopy(ctx, out, in)
+	if err == nil {
+		err = out.Truncate(size)
+	}
+	if closeErr := out.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return setAttributes(name, meta)
+}
+
+func sparseCopy(ctx context.Context, out *os.File, in io.Reader) (int64, error) {
+	const block = 64 << 10
+	buffer := make([]byte, block)
+	var size int64
+	for {
+		n, err := io.ReadFull(in, buffer)
+		if n > 0 && !zero(buffer[:n]) {
+			if _, err := out.WriteAt(buffer[:n], size); err != nil {
+				return size, err
+			}
+		}
+		size += int64(n)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return size, nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return size, err
+		}
+	}
+}
+
+func zero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// setAttributes of a file or folder: the owner first, since changing it takes away set-user-ID.
+func setAttributes(name string, meta Entry) error {
+	if err := os.Lchown(name, int(meta.User), int(meta.Group)); err != nil {
+		return err
+	}
+	if err := os.Chmod(name, fileMode(meta.Mode)); err != nil {
+		return err
+	}
+	return setTime(name, meta)
+}
+
+func setOwnerAndTime(name string, meta Entry) error {
+	if err := os.Lchown(name, int(meta.User), int(meta.Group)); err != nil {
+		return err
+	}
+	return setTime(name, meta)
+}
+
+func setTime(name string, meta Entry) error {
+	t := unix.NsecToTimespec(meta.Modified)
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("setting the time: %w", err)
+	}
+	return nil
+}
+
+// sweep removes what an attempt that was cut short left and, if exact, all that the snapshot does not have.
+func (re *restoration) sweep(present map[string]bool, exact bool) error {
+	return filepath.WalkDir(re.root, func(name string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		p := relative(re.root, name)
+		if strings.HasPrefix(d.Name(), unfinished) || exact && !present[storedPath(p)] && !ignored(p) {
+			if err := os.RemoveAll(name); err != nil {
+				return fmt.Errorf("removing %s, which the snapshot does not have: %w", p, err)
+			}
+			return skip(d)
+		}
+		return nil
+	})
+}
+
+// finish gives folders what belongs to them, the deepest first: whatever is made in one changes its time.
+func (re *restoration) finish() error {
+	sort.SliceStable(re.dirs, func(i, j int) bool { return len(re.dirs[i].name) > len(re.dirs[j].name) })
+	for _, d := range re.dirs {
+		if err := setAttributes(d.name, d.meta); err != nil {
+			return fmt.Errorf("restoring folder %s: %w", relative(re.root, d.name), err)
+		}
+	}
+	f, err := os.Open(re.root)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	. "github.com/onsi/gomega"
+)
+
+// bucketServer is a server of buckets over HTTP, which misbehaves on request.
+type bucketServer struct {
+	*httptest.Server
+	// mood is what it does to requests that write.
+	mood atomic.Value
+}
+
+func newBucketServer(r *rig) (*bucketServer, Location) {
+	r.t.Helper()
+	backend := s3mem.New()
+	r.Expect(backend.CreateBucket("backups")).To(Succeed())
+	real := gofakes3.New(backend).Server()
+	s := &bucketServer{}
+	s.mood.Store("")
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		mood := s.mood.Load().(string)
+		switch {
+		case mood == "denying":
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>`)
+		case mood == "lying" && q.Method == http.MethodPut && strings.Contains(q.URL.Path, "/p"):
+			_, _ = io.Copy(io.Discard, q.Body) // says that it has it
+			w.Header().Set("ETag", `"d41d8cd98f00b204e9800998ecf8427e"`)
+		default:
+			real.ServeHTTP(w, q)
+		}
+	}))
+	r.t.Cleanup(s.Close)
+	keys := r.t.TempDir()
+	for name, content := range map[string]string{"access": "AKIDEXAMPLE\n", "secret": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY\n"} {
+		r.Expect(os.WriteFile(filepath.Join(keys, name), []byte(content), 0o600)).To(Succeed())
+	}
+	return s, Location{S3: &S3{
+		Endpoint: s.URL, Bucket: "backups", Prefix: "mockup/", Region: "eu-south-1",
+		AccessKeyFile: filepath.Join(keys, "access"), SecretKeyFile: filepath.Join(keys, "secret"),
+	}}
+}
+
+func TestBucketIsAnEqualCopy(t *testing.T) {
+	r := newRig(t)
+	r.oddTree()
+	server, bucket := newBucketServer(r)
+	r.config.Copies = []Copy{{Name: "offsite", Location: bucket}}
+	first := r.must("run", nil)
+	r.Expect(first.Copies).To(HaveLen(1))
+	r.Expect(first.Copies[0].Blobs).To(Equal(first.Repository.Blobs))
+	r.Expect(first.Copies[0].Bytes).To(Equal(first.Repository.Bytes))
+	r.write("new", "new")
+	second := r.must("run", nil)
+	r.Expect(second.Copies[0].AddedBytes).To(BeNumerically("<", 300_000), "what was there was sent again")
+	want := snap(t, r.volume)
+	r.same(snap(t, r.restored(func(c *Config) { c.From = "offsite" })), want)
+
+	// What was lost on one side is there on the other; a blob that the copy lost comes back.
+	r.must("verify", func(c *Config) { c.Verify.Mode, c.From = VerifyFull, "offsite" })
+	r.Expect(os.RemoveAll(r.config.Repository.Path)).To(Succeed())
+	r.same(snap(t, r.restored(func(c *Config) { c.From = "offsite" })), want)
+	_ = server
+}
+
+func TestCopyOfAnotherRepositoryIsNotOverwritten(t *testing.T) {
+	r, other := newRig(t), newRig(t)
+	r.write("a", "mine")
+	other.write("a", "theirs")
+	_, bucket := newBucketServer(r)
+	r.config.Copies = []Copy{{Name: "offsite", Location: bucket}}
+	other.config.Copies = r.config.Copies
+	r.must("run", nil)
+	result, err := other.does("run", nil)
+	r.Expect(ReasonOf(err)).To(Equal(ReasonCopy))
+	r.Expect(result.Error).To(ContainSubstring("another repository"))
+	r.same(snap(t, r.restored(func(c *Config) { c.From = "offsite" })), snap(t, r.volume))
+}
+
+func TestBucketIsARepository(t *testing.T) {
+	r := newRig(t)
+	r.oddTree()
+	_, r.config.Repository = newBucketServer(r)
+	r.must("run", nil)
+	r.same(snap(t, r.restored(nil)), snap(t, r.volume))
+	r.must("run", nil)
+	r.must("verify", func(c *Config) { c.Verify.Mode = VerifyFull })
+}
+
+func TestBucketThatMisbehaves(t *testing.T) {
+	r := newRig(t)
+	r.write("a", strings.Repeat("content ", 5000))
+	server, bucket := newBucketServer(r)
+	r.config.Copies = []Copy{{Name: "offsite", Location: bucket}}
+	for _, mood := range []string{"denying", "lying"} {
+		server.mood.Store(mood)
+		result, err := r.does("run", nil)
+		r.Expect(ReasonOf(err)).To(Equal(ReasonCopy), mood)
+		r.Expect(result.Copies[0].Error).NotTo(BeEmpty())
+		r.Expect(result.Snapshots).NotTo(BeEmpty(), "%s: the repository itself is well", mood)
+		r.Expect(asJSON(result)).NotTo(Or(ContainSubstring("wJalr"), ContainSubstring("AKID")))
+	}
+	server.mood.Store("")
+	r.must("run", nil)
+	r.must("verify", func(c *Config) { c.Verify.Mode, c.From = VerifyFull, "offsite" })
+
+	wrong := *bucket.S3
+	wrong.Bucket = "no-such-bucket"
+	result, err := r.does("run", func(c *Config) { c.Repository, c.Copies = Location{S3: &wrong}, nil })
+	r.Expect(ReasonOf(err)).To(Equal(ReasonUnavailable), result.Error)
+	server.Close()
+	result, err = r.does("list", func(c *Config) { c.From = "offsite" })
+	r.Expect(ReasonOf(err)).To(Equal(ReasonUnavailable), result.Error)
+}

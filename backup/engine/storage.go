@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/filesystem"
+	"github.com/kopia/kopia/repo/blob/s3"
+	"golang.org/x/sys/unix"
+)
+
+// address is host and port of the endpoint, and whether it is encrypted.
+func (s *S3) address() (host string, encrypted bool, err error) {
+	u, err := url.Parse(s.Endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return "", false, fmt.Errorf("%q must be the URL of a server, e.g. https://s3.example.com", s.Endpoint)
+	}
+	return u.Host, u.Scheme == "https", nil
+}
+
+// String names a location for people; it has no secret in it.
+func (l Location) String() string {
+	if l.S3 == nil {
+		return l.Path
+	}
+	return strings.TrimSuffix(l.S3.Endpoint, "/") + "/" + l.S3.Bucket + "/" + l.S3.Prefix
+}
+
+// storage opens the place of blobs; a folder is made if create.
+func (l Location) storage(ctx context.Context, create bool) (blob.Storage, error) {
+	if l.S3 != nil {
+		return l.S3.storage(ctx)
+	}
+	if create {
+		if err := os.MkdirAll(l.Path, 0o700); err != nil {
+			return nil, fmt.Errorf("making the folder of the repository: %w", err)
+		}
+	}
+	if _, err := os.Stat(l.Path); errors.Is(err, os.ErrNotExist) {
+		return nil, &Failure{Reason: ReasonNoRepository, Err: fmt.Errorf("there is no repository at %s", l)}
+	}
+	st, err := filesystem.New(ctx, &filesystem.Options{Path: l.Path, DirectoryMode: 0o700}, create)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", l, err)
+	}
+	return st, nil
+}
+
+func (s *S3) storage(ctx context.Context) (blob.Storage, error) {
+	host, encrypted, err := s.address()
+	if err != nil {
+		return nil, &Failure{Reason: ReasonConfiguration, Err: err}
+	}
+	o := &s3.Options{BucketName: s.Bucket, Prefix: s.Prefix, Endpoint: host, DoNotUseTLS: !encrypted, Region: s.Region}
+	if o.AccessKeyID, err = secret(s.AccessKeyFile); err != nil {
+		return nil, err
+	}
+	if o.SecretAccessKey, err = secret(s.SecretKeyFile); err != nil {
+		return nil, err
+	}
+	if s.CAFile != "" {
+		ca, err := secret(s.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		o.RootCA = []byte(ca)
+	}
+	st, err := s3.New(ctx, o, false)
+	if err != nil {
+		return nil, &Failure{Reason: ReasonUnavailable, Err: fmt.Errorf("opening %s: %w", Location{S3: s}, err)}
+	}
+	return st, nil
+}
+
+// lock keeps others off the repository for as long as this process lives, which is all that a lock may outlive: it is the
+// kernel's, on a file beside the blobs. Of a bucket there is none; who starts the runs sees to it that there is one at a time.
+func (l Location) lock() (unlock func(), err error) {
+	if l.S3 != nil {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(l.Path, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the repository: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(l.Path, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the repository: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, &Failure{Reason: ReasonBusy, Err: fmt.Errorf("another program works on the repository %s", l)}
+	}
+	return func() { f.Close() }, nil
+}
+
+// sync has the kernel write down what was stored in a folder: Kopia leaves that to the kernel's pleasure.
+func (l Location) sync() error {
+	if l.S3 != nil {
+		return nil
+	}
+	f, err := os.Open(l.Path)
+	if err != nil {
+		return fmt.Errorf("opening the folder of the repository: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fmt.Errorf("writing the repository to disk: %w", err)
+	}
+	return nil
+}
+
+// tidy removes the unfinished files of a program that was killed. Only who holds the lock may.
+func (l Location) tidy() error {
+	if l.S3 != nil {
+		return nil
+	}
+	return filepath.WalkDir(l.Path, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.Contains(d.Name(), ".f.tmp.") {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return fmt.Errorf("removing unfinished files: %w", err)
+		}
+		return nil
+	})
+}
+
+// Kopia opens a repository by a file that says where it is, credentials included. Ours says only the key under which an
+// open storage is found in this process, so that no secret is written anywhere.
+const storageType = "mockup"
+
+type storageKey struct {
+	Key string `json:"key"`
+}
+
+type storages struct {
+	mu    sync.Mutex
+	next  int
+	known map[string]blob.Storage
+}
+
+var opened = sync.OnceValue(func() *storages { //nolint:gochecknoglobals // Kopia's own registry is global
+	all := &storages{known: map[string]blob.Storage{}}
+	blob.AddSupportedStorage(storageType, storageKey{}, func(_ context.Context, o *storageKey, _ bool) (blob.Storage, error) {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		st, ok := all.known[o.Key]
+		if !ok {
+			return nil, fmt.Errorf("storage %q is not open in this process", o.Key)
+		}
+		return st, nil
+	})
+	return all
+})
+
+// named is a storage that Kopia finds by its key. It remembers which blob was read last, since Kopia does not say which
+// one it could make no sense of.
+type named struct {
+	blob.Storage
+	key  string
+	last atomic.Pointer[blob.ID]
+}
+
+// GetBlob implements blob.Storage.
+func (n *named) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
+	n.last.Store(&id)
+	return n.Storage.GetBlob(ctx, id, offset, length, out)
+}
+
+// suspect is the blob that an error is about: the one that was read last, unless the error names one itself.
+func (n *named) suspect(err error) error {
+	if last := n.last.Load(); last != nil && !strings.Contains(err.Error(), string(*last)) {
+		return fmt.Errorf("blob %s: %w", *last, err)
+	}
+	return err
+}
+
+// ConnectionInfo implements blob.Storage.
+func (n *named) ConnectionInfo() blob.ConnectionInfo {
+	return blob.ConnectionInfo{Type: storageType, Config: &storageKey{Key: n.key}}
+}
+
+func (s *storages) add(st blob.Storage) *named {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	n := &named{Storage: st, key: fmt.Sprint(s.next)}
+	s.known[n.key] = n
+	return n
+}
+
+func (s *storages) drop(n *named) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, n.key)
+}

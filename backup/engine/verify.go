@@ -1,0 +1,388 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/kopia/kopia/fs"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/content"
+	"github.com/kopia/kopia/repo/format"
+	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/repo/object"
+	"github.com/kopia/kopia/snapshot"
+	"github.com/kopia/kopia/snapshot/snapshotfs"
+	"golang.org/x/sync/errgroup"
+)
+
+// Ways to verify.
+const (
+	VerifyQuick  = "quick"
+	VerifySample = "sample"
+	VerifyFull   = "full"
+)
+
+// Verification is what was looked at, and what is wrong.
+type Verification struct {
+	Mode      string `json:"mode"`
+	Snapshots int    `json:"snapshots"`
+	// Files and Bytes of the snapshots, each content counted once, and those of them whose content was read.
+	Files     int64 `json:"files"`
+	Bytes     int64 `json:"bytes"`
+	FilesRead int64 `json:"filesRead"`
+	BytesRead int64 `json:"bytesRead"`
+	// Damaged blobs.
+	Damaged []Damage `json:"damaged,omitempty"`
+}
+
+// Damage of a blob, or of something that can't be traced to one.
+type Damage struct {
+	Blob    string `json:"blob,omitempty"`
+	Problem string `json:"problem"`
+	// Snapshots that need it.
+	Snapshots []string `json:"snapshots,omitempty"`
+}
+
+// verifier of a repository.
+type verifier struct {
+	*repository
+	report *Reporter
+	blobs  map[blob.ID]blob.Metadata
+	mu     sync.Mutex
+	out    Verification
+	// contents that are needed, and by which snapshots; files by their object.
+	contents map[content.ID]*needed
+	files    map[object.ID]*neededFile
+}
+
+type needed struct {
+	info content.Info
+	by   []string
+}
+
+type neededFile struct {
+	path string
+	size int64
+	by   []string
+}
+
+// verify snapshots, those given or all. What is damaged is in the result; an error means that it could not be told.
+func (r *repository) verify(ctx context.Context, how Verify, only []string, report *Reporter) (Verification, error) {
+	v := &verifier{repository: r, report: report, contents: map[content.ID]*needed{}, files: map[object.ID]*neededFile{}}
+	v.out.Mode = how.Mode
+	if v.out.Mode == "" {
+		v.out.Mode = VerifyQuick
+	}
+	report.begin("verify", "", 0, 0)
+	var err error
+	if v.blobs, err = blob.ReadBlobMap(ctx, r.BlobReader()); err != nil {
+		return v.out, fmt.Errorf("listing the blobs: %w", err)
+	}
+	v.formatBlobs()
+	known, err := r.inventory(ctx)
+	if err != nil {
+		return v.out, err
+	}
+	for _, d := range known.missing(v.blobs) {
+		v.damaged(blob.ID(d.Blob), d.Problem, nil)
+	}
+	if err := v.needs(ctx, only); err != nil {
+		return v.out, err
+	}
+	v.present()
+	switch how.Mode {
+	case VerifyFull:
+		err = v.readAll(ctx)
+	case VerifySample:
+		err = v.readSome(ctx, how.Percent)
+	}
+	sort.Slice(v.out.Damaged, func(i, j int) bool { return v.out.Damaged[i].Blob < v.out.Damaged[j].Blob })
+	return v.out, err
+}
+
+// formatBlobs are those without which the repository could not be opened another time.
+func (v *verifier) formatBlobs() {
+	for _, id := range []blob.ID{format.KopiaRepositoryBlobID, format.KopiaBlobCfgBlobID} {
+		if _, ok := v.blobs[id]; !ok {
+			v.damaged(id, "is missing", nil)
+		}
+	}
+}
+
+// damaged notes a blob down, once.
+func (v *verifier) damaged(id blob.ID, problem string, snapshots []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := range v.out.Damaged {
+		d := &v.out.Damaged[i]
+		if d.Blob == string(id) && (id != "" || d.Problem == problem) {
+			for _, s := range snapshots {
+				if !slices.Contains(d.Snapshots, s) {
+					d.Snapshots = append(d.Snapshots, s)
+				}
+			}
+			return
+		}
+	}
+	v.out.Damaged = append(v.out.Damaged, Damage{Blob: string(id), Problem: problem, Snapshots: slices.Clone(snapshots)})
+}
+
+// needs gathers what snapshots are made of: folders, files and their records.
+func (v *verifier) needs(ctx context.Context, only []string) error {
+	for _, volume := range v.config.Volumes {
+		all, err := v.snapshots(ctx, volume.Name)
+		if err != nil {
+			v.untraced(err, nil)
+			continue
+		}
+		for _, m := range all {
+			if len(only) > 0 && !slices.Contains(only, string(m.ID)) {
+				continue
+			}
+			v.out.Snapshots++
+			v.needsOf(ctx, m)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// untraced is damage of which the blob is not known but by what was read last.
+func (v *verifier) untraced(err error, snapshots []string) {
+	v.damaged("", v.storage.suspect(err).Error(), snapshots)
+}
+
+func (v *verifier) needsOf(ctx context.Context, m *snapshot.Manifest) {
+	by := string(m.ID)
+	if id := m.Tags[recordTag]; id != "" {
+		if record, err := snapshot.LoadSnapshot(ctx, v, manifest.ID(id)); err != nil {
+			v.untraced(fmt.Errorf("the record of snapshot %s: %w", by, err), []string{by})
+		} else {
+			v.object(ctx, record.RootObjectID(), by, "record")
+		}
+	}
+	v.tree(ctx, snapshotfs.EntryFromDirEntry(v, m.RootEntry), ".", by)
+}
+
+// tree goes on beside a folder that can't be read.
+func (v *verifier) tree(ctx context.Context, e fs.Entry, p, by string) {
+	if ctx.Err() != nil {
+		return
+	}
+	id, ok := e.(object.HasObjectID)
+	if !ok {
+		return
+	}
+	oid := id.ObjectID()
+	if !e.IsDir() {
+		v.mu.Lock()
+		f := v.files[oid]
+		if f == nil {
+			f = &neededFile{path: p, size: e.Size()}
+			v.files[oid] = f
+			v.out.Files++
+			v.out.Bytes += e.Size()
+		}
+		known := slices.Contains(f.by, by)
+		f.by = append(f.by, by)
+		v.mu.Unlock()
+		if !known {
+			v.object(ctx, oid, by, p)
+		}
+		return
+	}
+	v.object(ctx, oid, by, p)
+	dir, ok := e.(fs.Directory)
+	if !ok {
+		return
+	}
+	children, err := fs.GetAllEntries(ctx, dir)
+	if err != nil {
+		v.unreadable(ctx, oid, p, by, err)
+		return
+	}
+	for _, child := range children {
+		v.tree(ctx, child, p+"/"+child.Name(), by)
+	}
+}
+
+// object notes the contents of one down.
+func (v *verifier) object(ctx context.Context, oid object.ID, by, p string) {
+	ids, err := v.VerifyObject(ctx, oid)
+	if err != nil {
+		v.unreadable(ctx, oid, p, by, err)
+		return
+	}
+	for _, id := range ids {
+		n := v.contents[id]
+		if n == nil {
+			info, err := v.ContentReader().ContentInfo(ctx, id)
+			if err != nil {
+				v.unreadable(ctx, oid, p, by, err)
+				return
+			}
+			n = &needed{info: info}
+			v.contents[id] = n
+		}
+		if len(n.by) == 0 || n.by[len(n.by)-1] != by {
+			n.by = append(n.by, by)
+		}
+	}
+}
+
+// unreadable is an object whose own list, of contents or of entries, can't be read. Its blob is found by its contents.
+func (v *verifier) unreadable(ctx context.Context, oid object.ID, p, by string, cause error) {
+	for {
+		next, indirect := oid.IndexObjectID()
+		if !indirect {
+			break
+		}
+		oid = next
+	}
+	if id, _, ok := oid.ContentID(); ok {
+		if info, err := v.ContentReader().ContentInfo(ctx, id); err == nil {
+			v.damaged(info.PackBlobID, v.problem(info, cause), []string{by})
+			return
+		}
+	}
+	v.untraced(fmt.Errorf("%s of snapshot %s: %w", p, by, cause), []string{by})
+}
+
+// problem of a blob in few words.
+func (v *verifier) problem(info content.Info, cause error) string {
+	m, ok := v.blobs[info.PackBlobID]
+	switch end := int64(info.PackOffset) + int64(info.PackedLength); {
+	case !ok:
+		return "is missing"
+	case m.Length < end:
+		return fmt.Sprintf("has %d bytes, where %d are needed at least", m.Length, end)
+	}
+	return "can't be read: " + cause.Error()
+}
+
+// present tells whether every blob that contents are in is there and long enough.
+func (v *verifier) present() {
+	for _, n := range v.contents {
+		m, ok := v.blobs[n.info.PackBlobID]
+		if !ok || m.Length < int64(n.info.PackOffset)+int64(n.info.PackedLength) {
+			v.damaged(n.info.PackBlobID, v.problem(n.info, nil), n.by)
+		}
+	}
+}
+
+// readers at once: reading is mostly decryption.
+const readers = 4
+
+// readAll reads every content. Kopia's encryption tells a content that was changed from one that was not.
+func (v *verifier) readAll(ctx context.Context) error {
+	var total int64
+	for _, n := range v.contents {
+		total += int64(n.info.OriginalLength)
+	}
+	v.report.begin("verify", "contents", int64(len(v.contents)), total)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for id, n := range v.contents {
+		group.Go(func() error {
+			if _, err := v.ContentReader().GetContent(ctx, id); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				v.damaged(n.info.PackBlobID, v.problem(n.info, err), n.by)
+				return nil
+			}
+			v.report.add(1, int64(n.info.OriginalLength))
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	v.out.FilesRead, v.out.BytesRead = v.out.Files, v.out.Bytes
+	return nil
+}
+
+// readSome reads the content of some files, chosen anew each time.
+func (v *verifier) readSome(ctx context.Context, percent float64) error {
+	var chosen []object.ID
+	var total int64
+	for id, f := range v.files {
+		if rand.Float64()*100 < percent { //nolint:gosec // a sample, no secret
+			chosen, total = append(chosen, id), total+f.size
+		}
+	}
+	v.report.begin("verify", "files", int64(len(chosen)), total)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for _, id := range chosen {
+		group.Go(func() error {
+			f := v.files[id]
+			n, err := v.readObject(ctx, id)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				v.unreadableFile(ctx, id, f, err)
+				return nil
+			}
+			v.report.add(1, n)
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.out.FilesRead++
+			v.out.BytesRead += n
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (v *verifier) readObject(ctx context.Context, id object.ID) (int64, error) {
+	o, err := v.OpenObject(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	defer o.Close()
+	return io.Copy(io.Discard, o)
+}
+
+// unreadableFile finds the contents of a file that are at fault.
+func (v *verifier) unreadableFile(ctx context.Context, id object.ID, f *neededFile, cause error) {
+	ids, err := v.VerifyObject(ctx, id)
+	if err != nil {
+		v.unreadable(ctx, id, f.path, f.by[0], err)
+		return
+	}
+	found := false
+	for _, id := range ids {
+		if _, err := v.ContentReader().GetContent(ctx, id); err != nil {
+			n := v.contents[id]
+			v.damaged(n.info.PackBlobID, v.problem(n.info, err), n.by)
+			found = true
+		}
+	}
+	if !found {
+		v.untraced(fmt.Errorf("%s: %w", f.path, cause), f.by)
+	}
+}
+
+// failure is nil if nothing is damaged.
+func (out Verification) failure() error {
+	if len(out.Damaged) == 0 {
+		return nil
+	}
+	d := out.Damaged[0]
+	text := d.Problem
+	if d.Blob != "" {
+		text = "blob " + d.Blob + " " + text
+	}
+	if n := len(out.Damaged) - 1; n > 0 {
+		text += fmt.Sprintf(", and %d more", n)
+	}
+	return &Failure{Reason: ReasonDamaged, Err: fmt.Errorf("%s", text)}
+}
