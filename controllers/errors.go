@@ -38,9 +38,14 @@ func (e *nameTakenError) Error() string {
 type stackNotFoundError struct {
 	name     string
 	deleting bool
+	// backups tells whether it is missed by a policy, else by an addon.
+	backups bool
 }
 
 func (e *stackNotFoundError) Error() string {
+	if e.deleting && e.backups {
+		return fmt.Sprintf("spec.stackRef.name: MockupStack %s is being deleted: nothing is backed up any more, what has been stays", e.name)
+	}
 	if e.deleting {
 		return fmt.Sprintf("spec.stackRef.name: MockupStack %s is being deleted: what watched it has been stopped, its data stays", e.name)
 	}

@@ -33,7 +33,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("registering the metric of certificates: %w", err)
 	}
-	changes := newFeed(o.Backend, "MockupStack", "ObservabilityAddon")
+	changes := newFeed(o.Backend, "MockupStack", "ObservabilityAddon", "BackupPolicy")
 	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o), ends}
 	if err := r.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
@@ -41,6 +41,10 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	a := &AddonReconciler{newBase(mgr, addonController, addonFinalizer, o), newHealthWatch(o)}
 	if err := a.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of ObservabilityAddon: %w", err)
+	}
+	p := &PolicyReconciler{base: newBase(mgr, policyController, policyFinalizer, o), taken: newTaken()}
+	if err := p.setup(mgr, changes); err != nil {
+		return fmt.Errorf("setting up the controller of BackupPolicy: %w", err)
 	}
 	return nil
 }

@@ -30,13 +30,21 @@ type testCase struct {
 	name   string
 	golden string
 	stack  *v1alpha1.MockupStack
-	addon  *v1alpha1.ObservabilityAddon // rendered in place of the stack, if there is one
-	facts  StackFacts
+	// addon or policy is rendered in place of the stack, if there is one; request is what the policy is to do.
+	addon   *v1alpha1.ObservabilityAddon
+	policy  *v1alpha1.BackupPolicy
+	request *v1alpha1.BackupRequest
+	facts   StackFacts
 }
 
 // addonFacts are the facts about the addon of c.
 func (c testCase) addonFacts() ObservabilityFacts {
 	return ObservabilityFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets}
+}
+
+// backupFacts are the facts about the policy of c.
+func (c testCase) backupFacts() BackupFacts {
+	return BackupFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets, Request: c.request}
 }
 
 // testCases are the pairs in testdata: stacks.
@@ -49,6 +57,12 @@ func testCases(t testing.TB) []testCase {
 func addonCases(t testing.TB) []testCase {
 	t.Helper()
 	return casesIn(t, "testdata/observability", 3)
+}
+
+// backupCases are the pairs in testdata/backup: policies, each with its stack and what it is to do.
+func backupCases(t testing.TB) []testCase {
+	t.Helper()
+	return casesIn(t, "testdata/backup", 4)
 }
 
 func casesIn(t testing.TB, folder string, least int) []testCase {
@@ -85,10 +99,15 @@ func readCase(t testing.TB, file string) testCase {
 func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 	t.Helper()
 	var kind metav1.TypeMeta
-	images := struct{ Images map[string]string }{}
+	other := struct {
+		Images  map[string]string
+		Request *v1alpha1.BackupRequest
+	}{}
 	stack, secret, configMap := &v1alpha1.MockupStack{}, &corev1.Secret{}, &corev1.ConfigMap{}
-	addon := &v1alpha1.ObservabilityAddon{}
-	into := map[string]any{"MockupStack": stack, "ObservabilityAddon": addon, "Secret": secret, "ConfigMap": configMap, "": &images}
+	addon, policy := &v1alpha1.ObservabilityAddon{}, &v1alpha1.BackupPolicy{}
+	into := map[string]any{
+		"MockupStack": stack, "ObservabilityAddon": addon, "BackupPolicy": policy, "Secret": secret, "ConfigMap": configMap, "": &other,
+	}
 	if err := yaml.Unmarshal(document, &kind); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
@@ -100,6 +119,8 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 		c.stack = stack
 	case "ObservabilityAddon":
 		c.addon = addon
+	case "BackupPolicy":
+		c.policy = policy
 	case "Secret":
 		secret.Data = map[string][]byte{}
 		for k, v := range secret.StringData {
@@ -109,7 +130,12 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 	case "ConfigMap":
 		c.facts.ConfigMaps[configMap.Name] = configMap
 	default:
-		c.facts.Images = images.Images
+		if other.Images != nil {
+			c.facts.Images = other.Images
+		}
+		if other.Request != nil {
+			c.request = other.Request
+		}
 	}
 }
 
@@ -123,12 +149,15 @@ func documents(text []byte) [][]byte {
 	return out
 }
 
-// render prints what Stack, or Observability, makes of c; references may be missing.
+// render prints what Stack, Observability or Backup makes of c; references may be missing.
 func render(t testing.TB, c testCase) (Set, []byte) {
 	t.Helper()
 	set, err := Stack(c.stack, c.facts)
 	if c.addon != nil {
 		set, err = Observability(c.addon, c.addonFacts())
+	}
+	if c.policy != nil {
+		set, err = Backup(c.policy, c.backupFacts())
 	}
 	var missing *MissingError
 	o := PrintOptions{}
@@ -145,7 +174,7 @@ func render(t testing.TB, c testCase) (Set, []byte) {
 }
 
 func TestGolden(t *testing.T) {
-	for _, c := range slices.Concat(testCases(t), addonCases(t)) {
+	for _, c := range slices.Concat(testCases(t), addonCases(t), backupCases(t)) {
 		t.Run(c.name, func(t *testing.T) {
 			_, got := render(t, c)
 			if *update {
@@ -177,7 +206,7 @@ func firstDifference(got, want []byte) string {
 // TestGoldenHasNoOrphans fails for a golden file whose input is gone.
 func TestGoldenHasNoOrphans(t *testing.T) {
 	known := map[string]bool{}
-	for _, c := range slices.Concat(testCases(t), addonCases(t)) {
+	for _, c := range slices.Concat(testCases(t), addonCases(t), backupCases(t)) {
 		known[c.golden] = true
 	}
 	files, _ := filepath.Glob("testdata/*.golden.yaml")
@@ -192,8 +221,8 @@ func TestGoldenHasNoOrphans(t *testing.T) {
 // TestRenderingIsDeterministic renders stacks a hundred times, and addons, which take longer, five times, from facts whose maps
 // were filled in another order each time, and leaves its input as it was.
 func TestRenderingIsDeterministic(t *testing.T) {
-	for _, c := range slices.Concat(testCases(t), addonCases(t)) {
-		before, addonBefore := c.stack.DeepCopy(), c.addon.DeepCopy()
+	for _, c := range slices.Concat(testCases(t), addonCases(t), backupCases(t)) {
+		before, addonBefore, policyBefore := c.stack.DeepCopy(), c.addon.DeepCopy(), c.policy.DeepCopy()
 		_, want := render(t, c)
 		for i := range map[bool]int{false: 100, true: 5}[c.addon != nil] {
 			shuffled := c
@@ -202,8 +231,8 @@ func TestRenderingIsDeterministic(t *testing.T) {
 				t.Fatalf("%s: rendering %d differs at:\n%s", c.name, i, firstDifference(got, want))
 			}
 		}
-		if !equalYAML(t, before, c.stack) || !equalYAML(t, addonBefore, c.addon) {
-			t.Errorf("%s: rendering changed the stack or the addon", c.name)
+		if !equalYAML(t, before, c.stack) || !equalYAML(t, addonBefore, c.addon) || !equalYAML(t, policyBefore, c.policy) {
+			t.Errorf("%s: rendering changed the stack, the addon or the policy", c.name)
 		}
 	}
 }

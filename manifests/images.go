@@ -6,6 +6,9 @@ const (
 	// ImageNginx is the gateway's.
 	ImageNginx = "docker.io/library/nginx:1.30.6"
 
+	// ImageBackup is the program of the Jobs that make backups; it is built from backup/ of this repository.
+	ImageBackup = "docker.io/mockup/backup:v0.1.0"
+
 	// ImagePrometheus scrapes, evaluates rules and keeps metrics.
 	ImagePrometheus = "docker.io/prom/prometheus:v3.16.0"
 	// ImageAlertmanager groups, silences and sends alerts.
@@ -28,6 +31,7 @@ const (
 func Catalogue() map[string]string {
 	return map[string]string{
 		"alertmanager":   ImageAlertmanager,
+		"backup":         ImageBackup,
 		"grafana":        ImageGrafana,
 		"jaeger":         ImageJaeger,
 		"loki":           ImageLoki,

@@ -49,6 +49,9 @@ const (
 	// AnnotationChangeCause on a stack, and on the revisions made of it, is what somebody says of a change, under the name
 	// that `kubectl rollout history` reads.
 	AnnotationChangeCause = "kubernetes.io/change-cause"
+	// AnnotationBackupRequest on a BackupPolicy asks for something to be done now: a BackupRequest as JSON, or any other text,
+	// which asks for a run. Each new value is taken up once.
+	AnnotationBackupRequest = "backup.mockup.dev/request"
 	// AnnotationReload on a pod template is how the main container's program takes up changed configuration without a
 	// restart: a command as a JSON array, {"httpPost":{"port":9090,"path":"/-/reload"}}, {"signal":"SIGHUP"} or
 	// {"watched":true}, see Reload. AnnotationReloadTest is the command that tests it first. On a template that has them,

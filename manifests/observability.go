@@ -68,15 +68,20 @@ func Observability(a *v1alpha1.ObservabilityAddon, f ObservabilityFacts) (Set, e
 
 // watched renders the stack, whose names the addon's must not meet and whose networks its pods join.
 func watched(a *v1alpha1.ObservabilityAddon, f ObservabilityFacts) (Set, error) {
-	if f.Stack == nil {
-		return Set{}, &InvalidError{Field: "spec.stackRef.name", Value: a.Spec.StackRef.Name, Reason: "is no stack of this namespace"}
+	return renderedStack(a.Spec.StackRef.Name, f.Stack)
+}
+
+// renderedStack renders the stack that spec.stackRef names, nil if there is none.
+func renderedStack(name string, stack *v1alpha1.MockupStack) (Set, error) {
+	if stack == nil {
+		return Set{}, &InvalidError{Field: "spec.stackRef.name", Value: name, Reason: "is no stack of this namespace"}
 	}
-	stack, err := Stack(f.Stack, StackFacts{})
+	set, err := Stack(stack, StackFacts{})
 	var missing *MissingError
 	if err != nil && !errors.As(err, &missing) {
-		return Set{}, &InvalidError{Field: "spec.stackRef.name", Value: a.Spec.StackRef.Name, Reason: "is a stack that can't be run: " + err.Error()}
+		return Set{}, &InvalidError{Field: "spec.stackRef.name", Value: name, Reason: "is a stack that can't be run: " + err.Error()}
 	}
-	return stack, nil
+	return set, nil
 }
 
 // othersNames fails where the addon and the stack would make the same object.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -55,6 +56,9 @@ func company(set Set) []string {
 		return nil
 	}
 	stack := set.Networks[0].Labels[LabelPartOf]
+	if set.Owner.Kind == "BackupPolicy" {
+		return []string{"", fmt.Sprintf("It backs up volumes of stack %s, which have to be there.", stack)}
+	}
 	return []string{"", fmt.Sprintf("It watches stack %s, which has to run on the same network. Printed into one file, both are played at once.", stack)}
 }
 
@@ -228,6 +232,8 @@ func templateOf(o Object) *corev1.PodTemplateSpec {
 	case *appsv1.Deployment:
 		return &o.Spec.Template
 	case *appsv1.DaemonSet:
+		return &o.Spec.Template
+	case *batchv1.Job:
 		return &o.Spec.Template
 	}
 	return nil

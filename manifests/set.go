@@ -76,6 +76,9 @@ type Set struct {
 	// Networks are those of another owner of the namespace that pods of the set join by label, e.g. a stack's, whose
 	// services they watch. They are there or not; the set's owner neither makes nor removes them.
 	Networks []*networkingv1.NetworkPolicy
+	// Claims are those of another owner of the namespace that pods of the set mount, e.g. a stack's, which they back up.
+	// They are there; the set's owner neither makes nor removes them.
+	Claims []*corev1.PersistentVolumeClaim
 	// Remove asks for everything of the owner to go, retained volumes excepted. Objects then only says which claims
 	// are retained; what is labelled so on the backend is retained in any case.
 	Remove bool

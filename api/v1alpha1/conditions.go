@@ -43,4 +43,8 @@ const (
 	ReasonUsersNotMade = "UsersNotMade"
 	// ReasonReferenceMissing: a Secret or ConfigMap, or a key in it, does not exist.
 	ReasonReferenceMissing = "ReferenceMissing"
+	// ReasonBackupFailed: the newest backup failed; the message says why. The next one is tried as scheduled.
+	ReasonBackupFailed = "BackupFailed"
+	// ReasonVerificationFailed: what is kept is not what was stored; the message names what is damaged or differs.
+	ReasonVerificationFailed = "VerificationFailed"
 )

@@ -15,7 +15,8 @@ var GroupVersion = schema.GroupVersion{Group: "mockup.dev", Version: "v1alpha1"}
 
 // AddToScheme makes the kinds of this package known to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &MockupStack{}, &MockupStackList{}, &ObservabilityAddon{}, &ObservabilityAddonList{})
+	s.AddKnownTypes(GroupVersion,
+		&MockupStack{}, &MockupStackList{}, &ObservabilityAddon{}, &ObservabilityAddonList{}, &BackupPolicy{}, &BackupPolicyList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

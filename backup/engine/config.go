@@ -110,23 +110,23 @@ type Archives struct {
 	Keep int `json:"keep,omitempty"`
 }
 
-// ReadConfig reads a file and tells whether it makes sense for operation. Unknown fields are errors.
-func ReadConfig(file, operation string) (*Config, error) {
+// ReadConfig reads a file. Unknown fields are errors; whether the known ones make sense is told by Run.
+func ReadConfig(file string) (*Config, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("reading the configuration: %w", err)}
 	}
 	defer f.Close()
 	d := json.NewDecoder(f)
 	d.DisallowUnknownFields()
 	c := &Config{}
 	if err := d.Decode(c); err != nil {
-		return nil, fmt.Errorf("reading the configuration %s: %w", file, err)
+		return nil, &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("reading the configuration %s: %w", file, err)}
 	}
 	if d.Decode(&struct{}{}) != io.EOF {
-		return nil, fmt.Errorf("reading the configuration %s: there is something behind its end", file)
+		return nil, &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("reading the configuration %s: there is something behind its end", file)}
 	}
-	return c, c.check(operation)
+	return c, nil
 }
 
 // check names every field that makes no sense.

@@ -23,11 +23,7 @@ const child = "MOCKUP_BACKUP_CHILD"
 
 func TestMain(m *testing.M) {
 	if operation, file, ok := strings.Cut(os.Getenv(child), " "); ok {
-		config, err := ReadConfig(file, operation)
-		if err == nil {
-			_, err = Run(context.Background(), operation, config, os.Stdout)
-		}
-		if err != nil {
+		if _, err := RunFile(context.Background(), operation, file, nil, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +36,8 @@ type Result struct {
 	Pruned       *Pruned       `json:"pruned,omitempty"`
 	Copies       []Copied      `json:"copies,omitempty"`
 	Archives     []Archive     `json:"archives,omitempty"`
+	// Entries that were printed.
+	Entries int `json:"entries,omitempty"`
 }
 
 // Size of a repository.
@@ -81,11 +86,29 @@ type operation struct {
 	result *Result
 }
 
+// RunFile is Run with the configuration in a file, to which change, if not nil, adds what is asked for this time.
+func RunFile(ctx context.Context, name, file string, change func(*Config), out io.Writer) (Result, error) {
+	c, err := ReadConfig(file)
+	if err != nil {
+		return perform(ctx, name, &Config{}, err, out)
+	}
+	if change != nil {
+		change(c)
+	}
+	return Run(ctx, name, c, out)
+}
+
 // Run an operation. Progress goes to out as it is made, and the result as the last line, in any case. The error is that of
 // the result.
 func Run(ctx context.Context, name string, c *Config, out io.Writer) (Result, error) {
+	return perform(ctx, name, c, c.check(name), out)
+}
+
+func perform(ctx context.Context, name string, c *Config, err error, out io.Writer) (Result, error) {
 	result := Result{Operation: name, Began: c.now().UTC().Truncate(time.Second)}
-	err := run(ctx, name, c, out, &result)
+	if err == nil {
+		err = run(ctx, name, c, out, &result)
+	}
 	result.Ended, result.Succeeded = c.now().UTC().Truncate(time.Second), err == nil
 	if err != nil {
 		result.Reason, result.Error = ReasonOf(err), err.Error()
@@ -100,9 +123,6 @@ func run(ctx context.Context, name string, c *Config, out io.Writer, result *Res
 	do, ok := operations[name]
 	if !ok {
 		return &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("there is no operation %q", name)}
-	}
-	if err := c.check(name); err != nil {
-		return err
 	}
 	writes := name == "run" || name == "prune"
 	unlock, err := c.location().lock()
@@ -221,9 +241,12 @@ func (o *operation) list() error {
 	return nil
 }
 
-// browse prints the entries of a snapshot as lines of JSON: {"entry": {...}}.
+// batch is the number of entries in a line.
+const batch = 100
+
+// browse prints the entries of a snapshot, without digests, some in a line: {"entries": "..."}, lines of JSON that are
+// compressed by gzip, since logs are bounded.
 func (o *operation) browse() error {
-	lines := json.NewEncoder(o.out)
 	for _, v := range o.config.Volumes {
 		m, err := o.chosen(o.ctx, v.Name)
 		if err != nil {
@@ -233,17 +256,32 @@ func (o *operation) browse() error {
 		if err != nil {
 			return err
 		}
-		for _, e := range record {
-			if !within(originalPath(e.Path), o.config.Restore.Paths) {
-				continue
-			}
-			if err := lines.Encode(map[string]Entry{"entry": e}); err != nil {
+		record = slices.DeleteFunc(record, func(e Entry) bool { return !within(originalPath(e.Path), o.config.Restore.Paths) })
+		for some := range slices.Chunk(record, batch) {
+			if err := o.printEntries(some); err != nil {
 				return fmt.Errorf("printing: %w", err)
 			}
 		}
+		o.result.Entries += len(record)
 		o.result.Snapshots = append(o.result.Snapshots, described(v.Name, m))
 	}
 	return nil
+}
+
+func (o *operation) printEntries(some []Entry) error {
+	var packed bytes.Buffer
+	compressed := gzip.NewWriter(&packed)
+	lines := json.NewEncoder(compressed)
+	for _, e := range some {
+		e.Digest = ""
+		if err := lines.Encode(e); err != nil {
+			return err
+		}
+	}
+	if err := compressed.Close(); err != nil {
+		return err
+	}
+	return json.NewEncoder(o.out).Encode(map[string][]byte{"entries": packed.Bytes()})
 }
 
 func (o *operation) restore() error {

@@ -20,7 +20,7 @@ import (
 // removalPeriod is the pause between two looks at what is still being removed.
 const removalPeriod = 200 * time.Millisecond
 
-// removalOf takes a stack or an addon away. Unless all of it is to go, every volume is retained, whatever its policy: the
+// removalOf takes a subject away. Unless all of it is to go, every volume is retained, whatever its policy: the
 // resource itself stays.
 func removalOf(s *subject, purge bool) manifests.Set {
 	set := s.removal()
@@ -30,10 +30,10 @@ func removalOf(s *subject, purge bool) manifests.Set {
 	return set
 }
 
-// stopOrder is the addons before the stacks, on whose networks their pods are. Those of a group go side by side.
+// stopOrder is the policies and addons before the stacks, on whose networks their pods are. Those of a group go side by side.
 func stopOrder(all []*subject) [][]*subject {
 	var groups [][]*subject
-	for _, kind := range []*kind{addonKind, stackKind} {
+	for _, kind := range []*kind{policyKind, addonKind, stackKind} {
 		if group := ofKind(all, kind); len(group) > 0 {
 			groups = append(groups, group)
 		}

@@ -20,7 +20,7 @@ import (
 // foresee puts what the control plane would make of the documents in their place, by a dry run, and adds what they refer to
 // and who is concerned beside.
 func (in *renderInput) foresee(ctx context.Context, api client.Client, found []documents.Document) error {
-	in.stacks, in.addons = nil, nil
+	in.stacks, in.addons, in.policies = nil, nil, nil
 	for _, d := range found {
 		if !rendered(d) {
 			continue
@@ -71,12 +71,14 @@ func (in *renderInput) addConcerned(ctx context.Context, api client.Reader) erro
 			in.stacks = append(in.stacks, o)
 		case *v1alpha1.ObservabilityAddon:
 			in.addons = append(in.addons, o)
+		case *v1alpha1.BackupPolicy:
+			in.policies = append(in.policies, o)
 		}
 	}
 	return nil
 }
 
-// subjects are the stacks and then the addons.
+// subjects are the stacks, then the addons, and then the policies.
 func (in *renderInput) subjects() []*subject {
 	var all []*subject
 	for _, s := range in.stacks {
@@ -84,6 +86,9 @@ func (in *renderInput) subjects() []*subject {
 	}
 	for _, a := range in.addons {
 		all = append(all, addonSubject(a))
+	}
+	for _, p := range in.policies {
+		all = append(all, policySubject(p))
 	}
 	return all
 }
@@ -116,8 +121,11 @@ func (in *renderInput) addLive(ctx context.Context, api client.Reader) error {
 
 // references of a subject, and of a stack its certificate authority, which is referred to by its certificate alone.
 func (s *subject) references() []manifests.Reference {
-	if a, ok := s.Object.(*v1alpha1.ObservabilityAddon); ok {
-		return manifests.ObservabilityReferences(a)
+	switch o := s.Object.(type) {
+	case *v1alpha1.ObservabilityAddon:
+		return manifests.ObservabilityReferences(o)
+	case *v1alpha1.BackupPolicy:
+		return manifests.BackupReferences(o)
 	}
 	stack := s.Object.(*v1alpha1.MockupStack)
 	refs := manifests.StackReferences(stack)

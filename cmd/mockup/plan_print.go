@@ -17,6 +17,8 @@ import (
 type plan struct {
 	Stacks []stackPlan `json:"stacks"`
 	Addons []stackPlan `json:"addons,omitempty"`
+	// Backups are the policies.
+	Backups []stackPlan `json:"backups,omitempty"`
 	// Notes say what the plan rests on.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -43,15 +45,18 @@ func (p *plan) add(owner manifests.Owner, f backend.Forecast) {
 	for _, c := range f.Changes {
 		s.Changes = append(s.Changes, changeLine{c.Verb, c.Ref.String(), c.Detail, c.Interruption.Seconds(), c.Cause})
 	}
-	if owner.Kind == addonKind.name {
+	switch owner.Kind {
+	case addonKind.name:
 		p.Addons = append(p.Addons, s)
-	} else {
+	case policyKind.name:
+		p.Backups = append(p.Backups, s)
+	default:
 		p.Stacks = append(p.Stacks, s)
 	}
 }
 
-// all are the plans of the stacks and then of the addons.
-func (p *plan) all() []stackPlan { return slices.Concat(p.Stacks, p.Addons) }
+// all are the plans of the stacks, then of the addons, and then of the policies.
+func (p *plan) all() []stackPlan { return slices.Concat(p.Stacks, p.Addons, p.Backups) }
 
 // anything tells whether there is anything to do.
 func (p *plan) anything() bool {
@@ -77,6 +82,11 @@ func (p *plan) print(w io.Writer, form string) error {
 	}
 	for _, a := range p.Addons {
 		if err := a.print(w, addonKind.word+" ", several); err != nil {
+			return err
+		}
+	}
+	for _, b := range p.Backups {
+		if err := b.print(w, policyKind.word+" ", several); err != nil {
 			return err
 		}
 	}

@@ -26,12 +26,13 @@ func newRender(a *app) *cobra.Command {
 	var o renderOptions
 	cmd := &cobra.Command{
 		Use:   "render -f FILE...",
-		Short: "Print the manifests of stacks and addons",
-		Long: `Prints the standard Kubernetes manifests that a stack stands for, or the addon that watches it. It needs no server and no Podman, and prints the
-same bytes for the same input. The head of the output says how to run it with "podman kube play".
+		Short: "Print the manifests of stacks, addons and backups",
+		Long: `Prints the standard Kubernetes manifests that a stack stands for, or the addon that watches it, or one run of the policy that backs it up.
+It needs no server and no Podman, and prints the same bytes for the same input. The head of the output says how to run it with
+"podman kube play".
 
-Files may hold Secrets and ConfigMaps beside stacks and addons. The stack that an addon watches has to be in one of them, and
-is rendered as it is with the addon: it sends traces there. Secrets are never printed; those that are referred to and are in
+Files may hold Secrets and ConfigMaps beside stacks, addons and policies. The stack that an addon watches, or a policy backs up,
+has to be in one of them; with an addon it is rendered as it is then: it sends traces there. Secrets are never printed; those that are referred to and are in
 no file are listed on standard error. Other objects are left out.
 
 With --check, it prints instead what Podman would not do as the manifests say, as a table or with "-o json": the object, the
@@ -47,7 +48,7 @@ line for each field; with --check, 3 when there is something that Podman would n
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&o.files, "filename", "f", nil, "file with stacks, addons, Secrets and ConfigMaps, - for standard input; may be repeated")
+	flags.StringArrayVarP(&o.files, "filename", "f", nil, "file with stacks, addons, policies, Secrets and ConfigMaps, - for standard input; may be repeated")
 	flags.StringVar(&o.imageMap, "image-map", "", "YAML file that maps image references to those that are run in their place")
 	flags.StringVar(&o.newSecrets, "new-secrets", "", "file to write the Secrets to that the operator would make; it must not exist")
 	flags.BoolVar(&o.check, "check", false, "print what Podman would not do as written, instead of the manifests")
@@ -76,6 +77,7 @@ func (a *app) render(ctx context.Context, o renderOptions, form string) error {
 			return err
 		}
 	}
+	in.running = true
 	sets, missing, err := in.render()
 	if err != nil {
 		return &exitError{exitUsage, err}

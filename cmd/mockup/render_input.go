@@ -17,8 +17,11 @@ import (
 
 // renderInput is what the files hold.
 type renderInput struct {
-	stacks     []*v1alpha1.MockupStack
-	addons     []*v1alpha1.ObservabilityAddon
+	stacks   []*v1alpha1.MockupStack
+	addons   []*v1alpha1.ObservabilityAddon
+	policies []*v1alpha1.BackupPolicy
+	// running renders policies with a backup that goes on, and not as they are now.
+	running    bool
 	secrets    map[string]*corev1.Secret // by namespace/name
 	configMaps map[string]*corev1.ConfigMap
 	images     map[string]string
@@ -57,13 +60,13 @@ func readInput(ctx context.Context, found []documents.Document) (*renderInput, e
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if len(in.stacks)+len(in.addons) == 0 {
-		return nil, errors.New("the files hold no MockupStack or ObservabilityAddon")
+	if len(in.stacks)+len(in.addons)+len(in.policies) == 0 {
+		return nil, errors.New("the files hold no MockupStack, ObservabilityAddon or BackupPolicy")
 	}
 	return in, nil
 }
 
-// addSubject adds a stack or an addon.
+// addSubject adds a stack, an addon or a policy.
 func (in *renderInput) addSubject(d documents.Document) error {
 	switch kindOf(d.GroupVersionKind()) {
 	case stackKind:
@@ -74,6 +77,10 @@ func (in *renderInput) addSubject(d documents.Document) error {
 		a := &v1alpha1.ObservabilityAddon{}
 		in.addons = append(in.addons, a)
 		return into(d, a)
+	case policyKind:
+		p := &v1alpha1.BackupPolicy{}
+		in.policies = append(in.policies, p)
+		return into(d, p)
 	}
 	return nil
 }
@@ -103,7 +110,7 @@ func into(d documents.Document, out interface{ SetNamespace(string) }) error {
 	return nil
 }
 
-// render renders every stack, and then every addon; missing are the references of each that no file satisfies.
+// render renders every stack, then every addon, and then every policy; missing are the references of each that no file satisfies.
 func (in *renderInput) render() (sets []manifests.Set, missing [][]manifests.Reference, err error) {
 	add := func(set manifests.Set, err error) error {
 		var absent *manifests.MissingError
@@ -127,6 +134,11 @@ func (in *renderInput) render() (sets []manifests.Set, missing [][]manifests.Ref
 			return nil, nil, fmt.Errorf("addon %s: %w", keyOf(a), err)
 		}
 	}
+	for _, p := range in.policies {
+		if err := add(in.renderPolicy(p)); err != nil {
+			return nil, nil, fmt.Errorf("backup %s: %w", keyOf(p), err)
+		}
+	}
 	return sets, missing, nil
 }
 
@@ -138,16 +150,38 @@ func (in *renderInput) renderStack(s *v1alpha1.MockupStack) (manifests.Set, erro
 
 func (in *renderInput) renderAddon(a *v1alpha1.ObservabilityAddon) (manifests.Set, error) {
 	facts := manifests.ObservabilityFacts{Images: in.images}
-	for _, s := range in.stacks {
-		if s.Namespace == a.Namespace && s.Name == a.Spec.StackRef.Name {
-			facts.Stack = s
-		}
-	}
-	if facts.Stack == nil {
-		return manifests.Set{}, fmt.Errorf("there is no MockupStack %s, which it watches: name its file with -f, too", a.Spec.StackRef.Name)
+	var err error
+	if facts.Stack, err = in.stackOf(a.Namespace, a.Spec.StackRef.Name, "watches"); err != nil {
+		return manifests.Set{}, err
 	}
 	facts.Secrets, _ = in.referred(a.Namespace, manifests.ObservabilityReferences(a))
 	return manifests.Observability(a, facts)
+}
+
+// stackOf finds the stack that another resource refers to.
+func (in *renderInput) stackOf(namespace, name, does string) (*v1alpha1.MockupStack, error) {
+	for _, s := range in.stacks {
+		if s.Namespace == namespace && s.Name == name {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no MockupStack %s, which it %s: name its file with -f, too", name, does)
+}
+
+func (in *renderInput) renderPolicy(p *v1alpha1.BackupPolicy) (manifests.Set, error) {
+	facts := manifests.BackupFacts{Images: in.images}
+	var err error
+	if facts.Stack, err = in.stackOf(p.Namespace, p.Spec.StackRef.Name, "backs up"); err != nil {
+		return manifests.Set{}, err
+	}
+	switch {
+	case in.running:
+		facts.Request = &v1alpha1.BackupRequest{ID: "now", Operation: v1alpha1.BackupRunNow}
+	case p.Status.Run != nil:
+		facts.Request = &p.Status.Run.BackupRequest
+	}
+	facts.Secrets, _ = in.referred(p.Namespace, manifests.BackupReferences(p))
+	return manifests.Backup(p, facts)
 }
 
 // referred are those of the Secrets and ConfigMaps of a namespace that refs name, by name.

@@ -58,13 +58,16 @@ func (in *renderInput) makeSecrets(path string) error {
 	return nil
 }
 
-// newPasswords are Secrets in the place of those that the operator would make for addons and that are not known.
+// newPasswords are Secrets in the place of those that the operator would make for addons and policies and that are not known.
 func (in *renderInput) newPasswords() []*corev1.Secret {
 	var made []*corev1.Secret
-	for _, a := range in.addons {
-		for _, ref := range manifests.ObservabilityReferences(a) {
-			if ref.Generated && in.secrets[a.Namespace+"/"+ref.Name] == nil {
-				made = append(made, passwords.New(a.Namespace, ref.Name, ref.Keys[0]))
+	for _, s := range in.subjects() {
+		if s.kind == stackKind {
+			continue
+		}
+		for _, ref := range s.references() {
+			if ref.Generated && in.secrets[s.GetNamespace()+"/"+ref.Name] == nil {
+				made = append(made, passwords.New(s.GetNamespace(), ref.Name, ref.Keys[0]))
 			}
 		}
 	}

@@ -74,7 +74,7 @@ A local control plane makes kubectl work without a cluster; an operator brings e
 			root.AddCommand(c)
 		}
 	}
-	add(groupUse, newUp(a), newDown(a), newInstall(a), newUninstall(a), newPlan(a), newRollout(a), newRender(a), newKubeconfig(a), newCA(a))
+	add(groupUse, newUp(a), newDown(a), newInstall(a), newUninstall(a), newPlan(a), newRollout(a), newBackup(a), newRestore(a), newRender(a), newKubeconfig(a), newCA(a))
 	add(groupInspect, newStatus(a), newLogs(a), newDoctor(a), newVersion(a), newCompletion(a))
 	add(groupRun, newControlPlane(a), newManager(a), newNode())
 	root.SetHelpCommandGroupID(groupInspect)

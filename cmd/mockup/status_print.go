@@ -16,7 +16,7 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// printTree prints each stack with its addons beneath, and then the addons whose stack is not among found.
+// printTree prints each stack with its addons and policies beneath, and then those whose stack is not among found.
 func printTree(w io.Writer, found []*subject, now time.Time) error {
 	if len(found) == 0 {
 		_, err := fmt.Fprintln(w, "No stacks.")
@@ -33,23 +33,23 @@ func printTree(w io.Writer, found []*subject, now time.Time) error {
 	return nil
 }
 
-// inTree puts each addon behind the stack that it watches.
+// inTree puts each addon and each policy behind its stack.
 func inTree(found []*subject) []*subject {
 	var out []*subject
-	addons := ofKind(found, addonKind)
+	dependents := append(ofKind(found, addonKind), ofKind(found, policyKind)...)
 	for _, s := range ofKind(found, stackKind) {
 		out = append(out, s)
 		var others []*subject
-		for _, a := range addons {
-			if a.watched() == s.watched() {
-				out = append(out, a)
+		for _, d := range dependents {
+			if d.watched() == s.watched() {
+				out = append(out, d)
 			} else {
-				others = append(others, a)
+				others = append(others, d)
 			}
 		}
-		addons = others
+		dependents = others
 	}
-	return append(out, addons...)
+	return append(out, dependents...)
 }
 
 func (s *subject) print(w io.Writer, now time.Time) error {
@@ -91,8 +91,28 @@ func (s *subject) headline(now time.Time) string {
 		}
 	case *v1alpha1.ObservabilityAddon:
 		line += "  " + s.watches(&o.Status, now)
+	case *v1alpha1.BackupPolicy:
+		line += "  " + s.backsUp(&o.Status, now)
 	}
 	return line
+}
+
+// backsUp is what a policy has done, and is doing.
+func (s *subject) backsUp(p *v1alpha1.BackupPolicyStatus, now time.Time) string {
+	parts := []string{"backs up " + s.stack, "last success " + ago(p.LastSuccess, now), counted(int(p.Snapshots), "snapshot")}
+	if p.Size != "" {
+		parts[2] += " in " + p.Size
+	}
+	if p.LastVerified != nil {
+		parts = append(parts, "verified "+ago(p.LastVerified, now))
+	}
+	switch {
+	case p.Run != nil:
+		parts = append(parts, string(p.Run.Operation)+" goes on")
+	case p.NextRun != nil:
+		parts = append(parts, "next in "+p.NextRun.Sub(now).Truncate(time.Second).String())
+	}
+	return strings.Join(parts, ", ")
 }
 
 // watches is what an addon sees of its stack. Of what is switched off, nothing is said.
@@ -121,6 +141,9 @@ func ago(t *metav1.Time, now time.Time) string {
 // printWorkloads prints a line each. The programs of an addon do not tell how often they were restarted.
 func (s *subject) printWorkloads(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if s.kind == policyKind {
+		return nil // what it runs comes and goes
+	}
 	if s.kind == addonKind {
 		fmt.Fprintln(table, "  COMPONENT\tPHASE\tREADY\tENDPOINT\tREASON")
 	} else {

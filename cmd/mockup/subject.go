@@ -28,8 +28,10 @@ type kind struct {
 var (
 	stackKind = &kind{"MockupStack", "stack", func() client.ObjectList { return &v1alpha1.MockupStackList{} }}
 	addonKind = &kind{"ObservabilityAddon", "addon", func() client.ObjectList { return &v1alpha1.ObservabilityAddonList{} }}
+	// A policy is called by what it is for.
+	policyKind = &kind{"BackupPolicy", "backup", func() client.ObjectList { return &v1alpha1.BackupPolicyList{} }}
 
-	kinds = []*kind{stackKind, addonKind}
+	kinds = []*kind{stackKind, addonKind, policyKind}
 )
 
 // kindOf is nil for what the operator does not bring to life.
@@ -42,12 +44,12 @@ func kindOf(gvk schema.GroupVersionKind) *kind {
 	return nil
 }
 
-// subject is a stack, or an addon that watches one, as far as the verbs treat both alike.
+// subject is a stack, an addon that watches one, or a policy that backs one up, as far as the verbs treat all alike.
 type subject struct {
-	// Object is the resource itself, a *v1alpha1.MockupStack or a *v1alpha1.ObservabilityAddon.
+	// Object is the resource itself, a *v1alpha1.MockupStack, *v1alpha1.ObservabilityAddon or *v1alpha1.BackupPolicy.
 	client.Object
 	kind *kind
-	// stack is the name of the stack that it is, or watches.
+	// stack is the name of the stack that it is, watches, or backs up.
 	stack string
 	// components that are specified, by name.
 	components []string
@@ -62,15 +64,24 @@ type subject struct {
 	refusals int
 }
 
-// subjectOf is o as the verbs read it; nil for anything but a stack or an addon.
+// subjectOf is o as the verbs read it; nil for anything of another kind.
 func subjectOf(o runtime.Object) *subject {
 	switch o := o.(type) {
 	case *v1alpha1.MockupStack:
 		return stackSubject(o)
 	case *v1alpha1.ObservabilityAddon:
 		return addonSubject(o)
+	case *v1alpha1.BackupPolicy:
+		return policySubject(o)
 	}
 	return nil
+}
+
+func policySubject(p *v1alpha1.BackupPolicy) *subject {
+	return &subject{
+		Object: p, kind: policyKind, stack: p.Spec.StackRef.Name,
+		observedGeneration: p.Status.ObservedGeneration, conditions: &p.Status.Conditions, refusals: len(p.Status.Refusals),
+	}
 }
 
 func stackSubject(s *v1alpha1.MockupStack) *subject {
@@ -108,13 +119,16 @@ func addonSubject(a *v1alpha1.ObservabilityAddon) *subject {
 // String is the subject for people, e.g. "stack default/shop".
 func (s *subject) String() string { return s.kind.word + " " + keyOf(s) }
 
-// watched is the key of the stack that it is, or watches.
+// watched is the key of the stack that it is, watches, or backs up.
 func (s *subject) watched() string { return s.GetNamespace() + "/" + s.stack }
 
 // removal takes everything of the subject away but what its specification retains.
 func (s *subject) removal() manifests.Set {
-	if a, ok := s.Object.(*v1alpha1.ObservabilityAddon); ok {
-		return manifests.ObservabilityRemoval(a)
+	switch o := s.Object.(type) {
+	case *v1alpha1.ObservabilityAddon:
+		return manifests.ObservabilityRemoval(o)
+	case *v1alpha1.BackupPolicy:
+		return manifests.BackupRemoval(o)
 	}
 	return manifests.StackRemoval(s.Object.(*v1alpha1.MockupStack))
 }
@@ -129,13 +143,13 @@ func titleOf(o manifests.Owner) string {
 	return o.String()
 }
 
-// subjects lists the stacks of a namespace, of all if it is empty, and then the addons, each sorted by name. A control plane
-// of an older version may know no addons.
+// subjects lists the stacks of a namespace, of all if it is empty, then the addons and then the policies, each sorted by name.
+// A control plane of an older version may know stacks only.
 func subjects(ctx context.Context, c client.Reader, namespace string) ([]*subject, error) {
 	var all []*subject
 	for _, k := range kinds {
 		found, err := k.subjects(ctx, c, namespace)
-		if err != nil && (k != addonKind || !meta.IsNoMatchError(err)) {
+		if err != nil && (k == stackKind || !meta.IsNoMatchError(err)) {
 			return nil, err
 		}
 		all = append(all, found...)
@@ -174,11 +188,14 @@ func ofKind(all []*subject, k *kind) []*subject {
 	return out
 }
 
-// countedKinds says how many there are of each kind, e.g. "2 stacks and 1 addon". Addons are not spoken of where none is.
+// countedKinds says how many there are of each kind, e.g. "2 stacks and 1 addon". Of what there is none, but stacks, nothing
+// is said.
 func countedKinds(all []*subject) string {
 	text := counted(len(ofKind(all, stackKind)), stackKind.word)
-	if n := len(ofKind(all, addonKind)); n > 0 {
-		text += " and " + counted(n, addonKind.word)
+	for _, k := range kinds[1:] {
+		if n := len(ofKind(all, k)); n > 0 {
+			text += " and " + counted(n, k.word)
+		}
 	}
 	return text
 }

@@ -21,7 +21,7 @@ type kind struct {
 	page, head string
 }
 
-var kinds = []*kind{stacks, addons}
+var kinds = []*kind{stacks, addons, policies}
 
 var stacks = &kind{
 	name: "stack", resource: "mockupstacks", base: stackBase,

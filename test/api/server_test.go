@@ -131,10 +131,7 @@ func checkSamples(t *testing.T, of func(*kind) dynamic.ResourceInterface) {
 		if err := yaml.UnmarshalStrict(data, &u.Object); err != nil {
 			t.Fatalf("reading %s: %v", file, err)
 		}
-		objects := of(stacks)
-		if u.GetKind() == "ObservabilityAddon" {
-			objects = of(addons)
-		}
+		objects := of(map[string]*kind{"MockupStack": stacks, "ObservabilityAddon": addons, "BackupPolicy": policies}[u.GetKind()])
 		options := metav1.ApplyOptions{FieldManager: "test"}
 		if _, err := objects.Apply(context.Background(), u.GetName(), u, options); err != nil {
 			t.Errorf("%s is refused: %v", file, err)
@@ -144,7 +141,7 @@ func checkSamples(t *testing.T, of func(*kind) dynamic.ResourceInterface) {
 		}
 		applied++
 	}
-	if applied < 3 {
-		t.Errorf("%d samples, want at least 3", applied)
+	if applied < 4 {
+		t.Errorf("%d samples, want at least 4", applied)
 	}
 }

@@ -53,11 +53,9 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	if s.borrowed, err = b.borrowed(ctx, want); err != nil {
 		return s, err
 	}
-	for _, c := range want.claims {
-		if c.adopted {
-			if _, s.adopted[c.volume], err = b.engine.volumeNamed(ctx, c.volume); err != nil {
-				return s, err
-			}
+	for _, volume := range want.foreign() {
+		if _, s.adopted[volume], err = b.engine.volumeNamed(ctx, volume); err != nil {
+			return s, err
 		}
 	}
 	if s.taken, err = b.takenServices(ctx, want, &s); err != nil {
@@ -71,6 +69,17 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 	b.remember(want.owner, &s)
 	b.examine(ctx, want, &s)
 	return s, nil
+}
+
+// foreign are the volumes that are not the owner's to make: those that it adopts, and those that others lend.
+func (w *wanted) foreign() []string {
+	out := slices.Clone(w.lent)
+	for _, c := range w.claims {
+		if c.adopted {
+			out = append(out, c.volume)
+		}
+	}
+	return out
 }
 
 // borrowed finds the networks of other owners that want's pods join.

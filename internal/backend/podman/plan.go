@@ -15,7 +15,7 @@ type seen struct {
 	networks []networkInfo
 	// borrowed are the networks of other owners that are there of those that the set's pods join.
 	borrowed []networkInfo
-	// adopted says of each volume to adopt whether it is there.
+	// adopted says of each volume to adopt, or that is lent, whether it is there.
 	adopted map[string]bool
 	// images has the ID of each image that was looked for; empty if it is not there.
 	images map[string]string

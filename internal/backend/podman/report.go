@@ -311,6 +311,11 @@ func (j *judgement) absent(w *wantedWorkload) (backend.Phase, string, string) {
 			return backend.Pending, p.reason, p.message
 		}
 	}
+	for _, volume := range w.pod.claims {
+		if slices.Contains(j.lent, volume) && !j.adopted[volume] {
+			return backend.Pending, backend.ReasonCreating, fmt.Sprintf("volume %s of another owner is not there yet", volume)
+		}
+	}
 	for _, n := range j.borrowedFor(&w.pod) {
 		if !p.hasNetwork(n.name) {
 			return backend.Pending, backend.ReasonCreating, fmt.Sprintf("network %s of %s is not there yet", n.short, n.lender)

@@ -1,6 +1,7 @@
 package podman
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -28,8 +29,10 @@ type wanted struct {
 	remove   bool
 	networks []wantedNetwork
 	// borrowed networks belong to another owner: pods join them when they are there.
-	borrowed  []wantedNetwork
-	claims    []wantedClaim
+	borrowed []wantedNetwork
+	claims   []wantedClaim
+	// lent volumes belong to another owner: pods mount them when they are there, and nobody makes them for this one.
+	lent      []string
 	workloads []wantedWorkload
 	services  []wantedService
 	// nodeServices lead to the node itself.
@@ -167,6 +170,11 @@ func translate(set manifests.Set, podLogs string) (wanted, error) {
 	if set.Remove {
 		return t.out, nil
 	}
+	for _, claim := range set.Claims {
+		volume := cmp.Or(claim.Annotations[manifests.AnnotationExisting], claimVolumeName(set.Owner.Namespace, claim.Name))
+		t.mountable(claim, volume)
+		t.out.lent = append(t.out.lent, volume)
+	}
 	policed := slices.Clone(set.Objects)
 	for _, n := range set.Networks {
 		if err := t.borrow(n); err != nil {
@@ -226,9 +234,14 @@ func (t *translator) claim(ref manifests.Ref, o *corev1.PersistentVolumeClaim) {
 		c.labels[labelClaim] = o.Name
 		c.labels[manifests.LabelReclaim] = o.Labels[manifests.LabelReclaim]
 	}
-	t.claims[o.Name] = c.volume
-	t.shared[o.Name] = slices.Contains(o.Spec.AccessModes, corev1.ReadWriteMany)
+	t.mountable(o, c.volume)
 	t.out.claims = append(t.out.claims, c)
+}
+
+// mountable tells which volume pods mount by a claim, of the set or of another owner.
+func (t *translator) mountable(o *corev1.PersistentVolumeClaim, volume string) {
+	t.claims[o.Name] = volume
+	t.shared[o.Name] = slices.Contains(o.Spec.AccessModes, corev1.ReadWriteMany)
 }
 
 // network takes a policy with a subnet for a network, too; as a policy it is enforced like any other.

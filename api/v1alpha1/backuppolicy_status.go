@@ -1,0 +1,211 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// BackupPolicyStatus is what has been backed up, and what is being done.
+type BackupPolicyStatus struct {
+	// observedGeneration is the metadata.generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions are Ready, Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// lastSuccess is when the newest backup that succeeded was begun.
+	// +optional
+	LastSuccess *metav1.Time `json:"lastSuccess,omitempty"`
+	// nextRun is when the next one is due; absent without a schedule, and while it is suspended.
+	// +optional
+	NextRun *metav1.Time `json:"nextRun,omitempty"`
+	// lastVerified is when contents were last read, by a sample or by a restore, and all was well.
+	// +optional
+	LastVerified *metav1.Time `json:"lastVerified,omitempty"`
+	// snapshots that there are.
+	// +optional
+	Snapshots int32 `json:"snapshots,omitempty"`
+	// size of the repository, e.g. 358Mi.
+	// +optional
+	Size string `json:"size,omitempty"`
+	// bytes of the repository.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// free bytes of what the repository is on; absent where nobody knows.
+	// +optional
+	Free int64 `json:"free,omitempty"`
+	// ratio of the bytes of all snapshots to those of the repository, e.g. "7.2".
+	// +optional
+	Ratio string `json:"ratio,omitempty"`
+	// passwordSecret names the Secret with the password that encrypts the repository.
+	// +optional
+	PasswordSecret string `json:"passwordSecret,omitempty"`
+	// handledRequest is the newest request, an annotation of the policy, that was taken up.
+	// +optional
+	HandledRequest string `json:"handledRequest,omitempty"`
+	// run is what is being done.
+	// +optional
+	Run *BackupRun `json:"run,omitempty"`
+	// last is how the newest operation of each kind ended, apart for the repository and each of its copies.
+	// +optional
+	// +listType=atomic
+	Last []BackupOutcome `json:"last,omitempty"`
+	// history of operations, newest first.
+	// +optional
+	// +listType=atomic
+	History []BackupOutcome `json:"history,omitempty"`
+	// list of snapshots, newest first, at most 200.
+	// +optional
+	// +listType=atomic
+	List []BackupSnapshot `json:"list,omitempty"`
+	// refusals are the fields that the backend can't honour as written, or honours with a caveat.
+	// +optional
+	// +listType=atomic
+	Refusals []Refusal `json:"refusals,omitempty"`
+}
+
+// BackupOperation is something that is done to a repository. What is asked for may be none; the operator says so.
+type BackupOperation string
+
+// The operations.
+const (
+	BackupRunNow      BackupOperation = "run"
+	BackupVerify      BackupOperation = "verify"
+	BackupRestore     BackupOperation = "restore"
+	BackupTestRestore BackupOperation = "test-restore"
+	BackupExport      BackupOperation = "export"
+	BackupPrune       BackupOperation = "prune"
+	BackupBrowse      BackupOperation = "browse"
+)
+
+// BackupRequest is what is asked for: by a schedule, or by somebody with an annotation of the policy.
+type BackupRequest struct {
+	// id tells requests apart; the name of the Job ends with it.
+	ID string `json:"id"`
+	// operation that is asked for.
+	Operation BackupOperation `json:"operation"`
+	// percent of the files that a verification reads; 0 looks at the structure only, 100 reads everything.
+	// +optional
+	Percent int32 `json:"percent,omitempty"`
+	// volume of a restore, an export or a look; the default is each that the policy has.
+	// +optional
+	Volume string `json:"volume,omitempty"`
+	// snapshot by its ID; the default is the newest.
+	// +optional
+	Snapshot string `json:"snapshot,omitempty"`
+	// asOf chooses the newest snapshot that was begun no later.
+	// +optional
+	AsOf *metav1.Time `json:"asOf,omitempty"`
+	// paths in the volume; the default is everything.
+	// +optional
+	// +listType=atomic
+	Paths []string `json:"paths,omitempty"`
+	// into is the name of the new volume of a restore.
+	// +optional
+	Into string `json:"into,omitempty"`
+	// from is the copy that is read in place of the repository.
+	// +optional
+	From string `json:"from,omitempty"`
+}
+
+// BackupRun is an operation that goes on.
+type BackupRun struct {
+	BackupRequest `json:",inline"`
+	// startedAt is when it began to go on.
+	StartedAt metav1.Time `json:"startedAt"`
+	// job that does it.
+	// +optional
+	Job string `json:"job,omitempty"`
+	// pod of the job, whose log has everything.
+	// +optional
+	Pod string `json:"pod,omitempty"`
+	// endedAt is when it ended, of what printed something: that can be read for half a minute, or until the next request.
+	// +optional
+	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// progress as last heard of.
+	// +optional
+	Progress *BackupProgress `json:"progress,omitempty"`
+}
+
+// BackupProgress of an operation.
+type BackupProgress struct {
+	// phase is backup, verify, restore, compare, copy, export or prune.
+	Phase string `json:"phase"`
+	// subject is the volume or copy that it is done to.
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// files that are done.
+	Files int64 `json:"files"`
+	// bytes that are done.
+	Bytes int64 `json:"bytes"`
+	// totalFiles and totalBytes are absent as long as they are not known.
+	// +optional
+	TotalFiles int64 `json:"totalFiles,omitempty"`
+	// totalBytes to do.
+	// +optional
+	TotalBytes int64 `json:"totalBytes,omitempty"`
+	// bytesPerSecond since the phase began.
+	// +optional
+	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+	// remainingSeconds at that rate.
+	// +optional
+	RemainingSeconds *int64 `json:"remainingSeconds,omitempty"`
+}
+
+// BackupOutcome is how an operation ended.
+type BackupOutcome struct {
+	// operation that was done.
+	Operation BackupOperation `json:"operation"`
+	// id of the request.
+	ID string `json:"id"`
+	// from is the copy that was read in place of the repository.
+	// +optional
+	From string `json:"from,omitempty"`
+	// startedAt is when it began.
+	StartedAt metav1.Time `json:"startedAt"`
+	// endedAt is when it ended.
+	EndedAt metav1.Time `json:"endedAt"`
+	// succeeded tells whether all is well.
+	Succeeded bool `json:"succeeded"`
+	// reason why not, in one word.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message for a person: what was done, or why it failed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Message string `json:"message,omitempty"`
+	// files and bytes that were backed up, read or restored.
+	// +optional
+	Files int64 `json:"files,omitempty"`
+	// bytes of those files.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// newBytes that were added to the repository.
+	// +optional
+	NewBytes int64 `json:"newBytes,omitempty"`
+	// coverage of a verification: how much of what there is was read, e.g. "120 of 2400 files, 5 MB of 100 MB".
+	// +optional
+	Coverage string `json:"coverage,omitempty"`
+	// volume that was restored into, as the backend calls its claim.
+	// +optional
+	Volume string `json:"volume,omitempty"`
+}
+
+// BackupSnapshot is one that there is.
+type BackupSnapshot struct {
+	// id by which it is restored.
+	ID string `json:"id"`
+	// volume that it is of.
+	Volume string `json:"volume"`
+	// time when it was begun.
+	Time metav1.Time `json:"time"`
+	// files in it.
+	Files int64 `json:"files"`
+	// bytes of those.
+	Bytes int64 `json:"bytes"`
+	// kept by these rules of retention.
+	// +optional
+	// +listType=atomic
+	Kept []string `json:"kept,omitempty"`
+}

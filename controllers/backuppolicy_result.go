@@ -1,0 +1,256 @@
+package controllers
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/manifests"
+)
+
+// What the program of backups prints, as far as it is read: lines of JSON, of which the last is the result.
+type (
+	backupLine struct {
+		Progress *v1alpha1.BackupProgress `json:"progress"`
+		Result   *backupResult            `json:"result"`
+	}
+	backupResult struct {
+		Succeeded bool              `json:"succeeded"`
+		Reason    string            `json:"reason"`
+		Error     string            `json:"error"`
+		Made      []snapshotResult  `json:"made"`
+		Snapshots *[]snapshotResult `json:"snapshots"`
+
+		Repository *struct {
+			Bytes int64 `json:"bytes"`
+			Free  int64 `json:"free"`
+		} `json:"repository"`
+		Verification *struct {
+			Mode                               string
+			Files, Bytes, FilesRead, BytesRead int64
+		} `json:"verification"`
+		Restored []struct {
+			Files, Bytes int64
+		} `json:"restored"`
+		Pruned *struct {
+			Snapshots    []string
+			Blobs, Bytes int64
+		} `json:"pruned"`
+		Archives []struct {
+			File  string
+			Bytes int64
+		} `json:"archives"`
+	}
+	snapshotResult struct {
+		ID       string    `json:"id"`
+		Volume   string    `json:"volume"`
+		Time     time.Time `json:"time"`
+		Files    int64     `json:"files"`
+		Bytes    int64     `json:"bytes"`
+		NewBytes int64     `json:"newBytes"`
+		Unstable []string  `json:"unstable"`
+		Kept     []string  `json:"kept"`
+	}
+)
+
+// startGrace is how long a Job may take beyond its own deadline, which begins with its pod, before it is given up.
+const startGrace = 5 * time.Minute
+
+// look how far what goes on has come, and finish it when it has ended.
+func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) {
+	run := pass.status.Run
+	state, found := pass.seen.Find(manifests.Ref{Kind: "Job", Name: run.Job})
+	if !found {
+		return
+	}
+	over := state.Phase == backend.Succeeded ||
+		state.Phase == backend.Failed && (state.Reason == backend.ReasonBackoffLimit || state.Reason == backend.ReasonJobDeadline)
+	line := backupLine{}
+	if n := len(state.Pods); n > 0 {
+		run.Pod = state.Pods[n-1].Name
+		line, _ = r.lastLine(ctx, policy, run.Pod, over)
+	}
+	if line.Progress != nil {
+		run.Progress = line.Progress
+	}
+	late := r.Clock().After(run.StartedAt.Add(manifests.BackupDeadline(policy) + startGrace))
+	if over && line.Result != nil && r.lingers(policy, run) {
+		return
+	}
+	switch {
+	case over && line.Result != nil:
+		r.conclude(policy, pass, line.Result)
+	case over && state.Phase == backend.Succeeded:
+		r.finish(policy, pass, v1alpha1.BackupOutcome{Succeeded: true, Message: "done; its log is gone"})
+	case over:
+		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: state.Reason, Message: "the Job failed without a result: " + state.Message})
+	case late:
+		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: state.Reason, Message: "the Job was given up: " + state.Message})
+	}
+}
+
+// lingering is how long what an operation has printed can be read.
+const lingering = 30 * time.Second
+
+// lingers tells whether an operation that printed something has to wait to be read: for a while, and not while another one
+// is asked for.
+func (r *PolicyReconciler) lingers(policy *v1alpha1.BackupPolicy, run *v1alpha1.BackupRun) bool {
+	if run.Operation != v1alpha1.BackupBrowse {
+		return false
+	}
+	if run.EndedAt == nil {
+		at := metav1.NewTime(r.Clock().Truncate(time.Second))
+		run.EndedAt = &at
+	}
+	return policy.Annotations[manifests.AnnotationBackupRequest] == policy.Status.HandledRequest && r.Clock().Before(run.EndedAt.Add(lingering))
+}
+
+// lastLine of a pod's log with something in it. Of a pod that has ended the result is looked for, which may be long.
+func (r *PolicyReconciler) lastLine(ctx context.Context, policy *v1alpha1.BackupPolicy, pod string, over bool) (backupLine, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tail := 5
+	if over {
+		tail = 200
+	}
+	ref := backend.PodRef{Owner: manifests.BackupOwner(policy), Pod: pod}
+	log, err := r.Backend.Pods().Logs(ctx, ref, backend.LogOptions{Tail: tail})
+	if err != nil {
+		return backupLine{}, err
+	}
+	defer log.Close()
+	return lastOf(log)
+}
+
+func lastOf(log io.Reader) (last backupLine, err error) {
+	lines := bufio.NewReader(log)
+	for {
+		text, err := lines.ReadBytes('\n')
+		var line backupLine
+		if json.Unmarshal(text, &line) == nil {
+			if line.Progress != nil {
+				last.Progress = line.Progress
+			}
+			if line.Result != nil {
+				last.Result = line.Result
+			}
+		}
+		if err != nil {
+			return last, err
+		}
+	}
+}
+
+// conclude takes a result over into the status.
+func (r *PolicyReconciler) conclude(policy *v1alpha1.BackupPolicy, pass *policyPass, result *backupResult) {
+	out := v1alpha1.BackupOutcome{Succeeded: result.Succeeded, Reason: result.Reason, Message: result.Error}
+	for _, s := range result.Made {
+		out.Files, out.Bytes, out.NewBytes = out.Files+s.Files, out.Bytes+s.Bytes, out.NewBytes+s.NewBytes
+	}
+	for _, restored := range result.Restored {
+		out.Files, out.Bytes = out.Files+restored.Files, out.Bytes+restored.Bytes
+	}
+	if v := result.Verification; v != nil && v.FilesRead > 0 {
+		out.Coverage = fmt.Sprintf("%d of %d files, %s of %s", v.FilesRead, v.Files, human(v.BytesRead), human(v.Bytes))
+	}
+	run := pass.status.Run
+	if run.Operation == v1alpha1.BackupRestore {
+		out.Volume = manifests.BackupTargetName(policy.Name, run.Into)
+	}
+	if out.Succeeded {
+		out.Message = summary(run, result, out)
+	}
+	if run.From == "" { // else it speaks of a copy
+		listSnapshots(&pass.status, run, result)
+	}
+	r.finish(policy, pass, out)
+}
+
+// summary of what was done, for a person.
+func summary(run *v1alpha1.BackupRun, result *backupResult, out v1alpha1.BackupOutcome) string {
+	switch run.Operation {
+	case v1alpha1.BackupRunNow:
+		text := fmt.Sprintf("backed up %d files of %s, %s of it new", out.Files, human(out.Bytes), human(out.NewBytes))
+		unstable := 0
+		for _, s := range result.Made {
+			unstable += len(s.Unstable)
+		}
+		if unstable > 0 {
+			text += fmt.Sprintf("; %d files were written to meanwhile", unstable)
+		}
+		return text
+	case v1alpha1.BackupVerify:
+		if out.Coverage == "" {
+			return "everything that snapshots need is there"
+		}
+		return "all is well; read " + out.Coverage
+	case v1alpha1.BackupTestRestore:
+		return fmt.Sprintf("restored %d files of %s, which are what was backed up", out.Files, human(out.Bytes))
+	case v1alpha1.BackupRestore:
+		return fmt.Sprintf("restored %d files of %s into volume %s", out.Files, human(out.Bytes), out.Volume)
+	case v1alpha1.BackupExport:
+		text := "exported"
+		for _, a := range result.Archives {
+			text += fmt.Sprintf(" %s (%s)", a.File, human(a.Bytes))
+		}
+		return text
+	case v1alpha1.BackupPrune:
+		if result.Pruned != nil {
+			return fmt.Sprintf("removed %d snapshots and %s", len(result.Pruned.Snapshots), human(result.Pruned.Bytes))
+		}
+	}
+	return "done"
+}
+
+// mostListed snapshots stand in the status.
+const mostListed = 200
+
+// listSnapshots takes over what there is now.
+func listSnapshots(status *v1alpha1.BackupPolicyStatus, run *v1alpha1.BackupRun, result *backupResult) {
+	if result.Repository != nil {
+		status.Bytes, status.Size, status.Free = result.Repository.Bytes, human(result.Repository.Bytes), result.Repository.Free
+	}
+	listed := result.Snapshots != nil && run.Volume == "" && run.Operation != v1alpha1.BackupBrowse
+	if !listed {
+		return
+	}
+	all := *result.Snapshots
+	status.Snapshots, status.List = int32(len(all)), nil //nolint:gosec // there are never so many
+	var total int64
+	for i := len(all) - 1; i >= 0; i-- {
+		s := all[i]
+		total += s.Bytes
+		if len(status.List) < mostListed {
+			status.List = append(status.List, v1alpha1.BackupSnapshot{
+				ID: s.ID, Volume: s.Volume, Time: metav1.NewTime(s.Time), Files: s.Files, Bytes: s.Bytes, Kept: s.Kept,
+			})
+		}
+	}
+	if status.Ratio = ""; status.Bytes > 0 {
+		status.Ratio = fmt.Sprintf("%.1f", float64(total)/float64(status.Bytes))
+	}
+}
+
+// human is a number of bytes for people, e.g. 358Mi.
+func human(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprint(n)
+	}
+	value, unit := float64(n), -1
+	for value >= 1024 && unit < len(units)-1 {
+		value /= 1024
+		unit++
+	}
+	if value < 10 {
+		return fmt.Sprintf("%.1f%ci", value, units[unit])
+	}
+	return fmt.Sprintf("%.0f%ci", value, units[unit])
+}

@@ -1,0 +1,122 @@
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/backend"
+)
+
+// defaultHistory is the number of operations that status remembers.
+const defaultHistory = 10
+
+// finish writes down how what goes on has ended.
+func (r *PolicyReconciler) finish(policy *v1alpha1.BackupPolicy, pass *policyPass, out v1alpha1.BackupOutcome) {
+	run := pass.status.Run
+	out.Operation, out.ID, out.From, out.StartedAt = run.Operation, run.ID, run.From, run.StartedAt
+	out.EndedAt = metav1.NewTime(r.Clock().Truncate(time.Second))
+	if len(out.Message) > 2000 {
+		out.Message = out.Message[:2000] + " …"
+	}
+	record(policy, &pass.status, out)
+	pass.status.Run, pass.ended = nil, &out
+}
+
+// record an outcome. It is pure.
+func record(policy *v1alpha1.BackupPolicy, status *v1alpha1.BackupPolicyStatus, out v1alpha1.BackupOutcome) {
+	most := int(policy.Spec.HistoryLimit)
+	if most == 0 {
+		most = defaultHistory
+	}
+	status.History = append([]v1alpha1.BackupOutcome{out}, status.History...)
+	status.History = status.History[:min(len(status.History), most)]
+	if out.Reason == v1alpha1.ReasonInvalidSpec {
+		return // nothing was done
+	}
+	status.Last = slices.DeleteFunc(slices.Clone(status.Last), func(o v1alpha1.BackupOutcome) bool {
+		return o.Operation == out.Operation && o.From == out.From
+	})
+	status.Last = append(status.Last, out)
+	slices.SortFunc(status.Last, func(a, b v1alpha1.BackupOutcome) int {
+		return cmp.Or(strings.Compare(string(a.Operation), string(b.Operation)), strings.Compare(a.From, b.From))
+	})
+	if !out.Succeeded || out.From != "" {
+		return
+	}
+	at := out.StartedAt
+	switch {
+	case out.Operation == v1alpha1.BackupRunNow:
+		status.LastSuccess = &at
+	case out.Operation == v1alpha1.BackupTestRestore, out.Operation == v1alpha1.BackupVerify && out.Coverage != "":
+		status.LastVerified = &at
+	}
+}
+
+// judgePolicy concludes a pass. It is pure.
+func judgePolicy(policy *v1alpha1.BackupPolicy, pass *policyPass, err error, now time.Time) {
+	status := &pass.status
+	status.ObservedGeneration = policy.Generation
+	status.NextRun = nil
+	judged := policy.DeepCopy()
+	judged.Status = *status
+	if all, scheduleErr := appointments(judged); scheduleErr == nil && !policy.Spec.Suspend {
+		for _, a := range all {
+			if a.request.Operation == v1alpha1.BackupRunNow {
+				at := metav1.NewTime(a.at)
+				status.NextRun = &at
+			}
+		}
+	}
+	v := policyVerdict(status, pass, err)
+	if err == nil && policy.Spec.Suspend && v.ready {
+		v.message += "; what is scheduled is suspended"
+	}
+	setConditions(&status.Conditions, v, policy.Generation, now)
+}
+
+func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err error) verdict {
+	if err != nil {
+		return errorVerdict(err)
+	}
+	for _, s := range pass.seen.Observation.Objects {
+		if s.Phase == backend.Failed && s.Ref.Kind == "PersistentVolumeClaim" {
+			return verdict{stalled: true, reason: conditionReason(s), message: s.Ref.String() + ": " + s.Message}
+		}
+	}
+	for _, o := range status.Last {
+		if o.Succeeded {
+			continue
+		}
+		text := fmt.Sprintf("%s of %s failed: %s: %s", o.Operation, o.StartedAt.UTC().Format(time.RFC3339), o.Reason, o.Message)
+		if o.From != "" {
+			text = "copy " + o.From + ": " + text
+		}
+		switch {
+		case o.Reason == "RepositoryDamaged" || o.Reason == "RestoreDiffers":
+			return verdict{stalled: true, reason: v1alpha1.ReasonVerificationFailed, message: text}
+		case o.Operation == v1alpha1.BackupRunNow:
+			return verdict{reconciling: true, reason: v1alpha1.ReasonBackupFailed, message: text}
+		case o.Operation == v1alpha1.BackupVerify || o.Operation == v1alpha1.BackupTestRestore:
+			return verdict{reconciling: true, reason: v1alpha1.ReasonVerificationFailed, message: text}
+		}
+	}
+	v := verdict{ready: true, reason: v1alpha1.ReasonReady, message: "nothing has been backed up yet"}
+	if status.LastSuccess != nil {
+		v.message = "last backed up at " + status.LastSuccess.UTC().Format(time.RFC3339)
+	}
+	switch {
+	case status.Run != nil:
+		v.message += "; " + string(status.Run.Operation) + " goes on"
+	case pass.waiting != "":
+		v.message += "; " + pass.waiting
+	case status.NextRun != nil:
+		v.message += "; next at " + status.NextRun.UTC().Format(time.RFC3339)
+	}
+	return v
+}
