@@ -90,6 +90,8 @@ func (r *PolicyReconciler) sleep(pass policyPass, look time.Time) time.Duration 
 	switch {
 	case pass.ended != nil:
 		return time.Millisecond // its Job can go, and what waits may begin
+	case pass.status.Run != nil && r.young(pass.status.Run):
+		return time.Second // most are over soon
 	case pass.status.Run != nil:
 		return progressPeriod
 	case pass.waiting != "":
@@ -98,6 +100,11 @@ func (r *PolicyReconciler) sleep(pass policyPass, look time.Time) time.Duration 
 		return longestSleep
 	}
 	return min(max(look.Sub(r.Clock()), time.Millisecond), longestSleep)
+}
+
+// young tells whether something has just begun, so that its progress is of no interest yet.
+func (r *PolicyReconciler) young(run *v1alpha1.BackupRun) bool {
+	return r.Clock().Before(run.StartedAt.Add(progressPeriod))
 }
 
 // policyPass is what a pass finds out.

@@ -77,7 +77,7 @@ func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPoli
 		run.Pod = state.Pods[n-1].Name
 		line, _ = r.lastLine(ctx, policy, run.Pod, over)
 	}
-	if line.Progress != nil {
+	if line.Progress != nil && !r.young(run) {
 		run.Progress = line.Progress
 	}
 	late := r.Clock().After(run.StartedAt.Add(manifests.BackupDeadline(policy) + startGrace))

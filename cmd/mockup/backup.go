@@ -211,18 +211,18 @@ func printSnapshots(w io.Writer, form string, list []v1alpha1.BackupSnapshot) er
 	return table.Flush()
 }
 
-// printOutcome prints how an operation ended. Its error, if it failed, has nothing to say beside.
+// printOutcome prints how an operation ended. One that failed is an error; as JSON, everything has been said then.
 func printOutcome(w io.Writer, form string, o v1alpha1.BackupOutcome) error {
-	var err error
 	if form == formJSON {
-		err = printJSON(w, o)
-	} else if o.Succeeded {
-		_, err = fmt.Fprintln(w, o.Message)
-	} else {
-		_, err = fmt.Fprintf(w, "%s failed: %s: %s\n", o.Operation, o.Reason, o.Message)
+		err := printJSON(w, o)
+		if err == nil && !o.Succeeded {
+			err = &exitError{exitFailed, nil}
+		}
+		return err
 	}
-	if err == nil && !o.Succeeded {
-		err = &exitError{exitFailed, nil}
+	if !o.Succeeded {
+		return fmt.Errorf("%s failed: %s: %s", o.Operation, o.Reason, o.Message)
 	}
+	_, err := fmt.Fprintln(w, o.Message)
 	return err
 }
