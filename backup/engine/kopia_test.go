@@ -11,6 +11,17 @@ import (
 	. "github.com/onsi/gomega"
 )
 
+// likeKopia takes off the times that Kopia does not keep: a folder gets the newest of what is in it, and a symbolic link
+// its own in microseconds.
+func likeKopia(tree map[string]string) map[string]string {
+	for p, text := range tree {
+		if words := strings.SplitN(text, " ", 4); text[0] == 'd' || text[0] == 'L' {
+			tree[p] = strings.Join(append(words[:2], words[3:]...), " ")
+		}
+	}
+	return tree
+}
+
 // Kopia's own command line opens the repository and each copy, finds nothing wrong, and restores the same tree.
 func TestKopiasOwnCommandLineRestoresTheSame(t *testing.T) {
 	program := os.Getenv("MOCKUP_KOPIA")
@@ -59,6 +70,6 @@ func TestKopiasOwnCommandLineRestoresTheSame(t *testing.T) {
 		kopia("snapshot", "verify", "--verify-files-percent", "100")
 		target := filepath.Join(home, "restored")
 		kopia("snapshot", "restore", made.ID, target)
-		r.same(snap(t, target), snap(t, r.volume))
+		r.same(likeKopia(snap(t, target)), likeKopia(snap(t, r.volume)))
 	}
 }
