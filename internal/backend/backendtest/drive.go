@@ -89,7 +89,7 @@ func (d *driver) change(set manifests.Set) {
 
 func copyOf(set manifests.Set) manifests.Set {
 	set.Objects, set.Secrets, set.ConfigMaps = slices.Clone(set.Objects), slices.Clone(set.Secrets), slices.Clone(set.ConfigMaps)
-	set.Networks = slices.Clone(set.Networks)
+	set.Networks, set.Claims = slices.Clone(set.Networks), slices.Clone(set.Claims)
 	for i, o := range set.Objects {
 		set.Objects[i] = o.DeepCopyObject().(manifests.Object)
 	}

@@ -143,6 +143,11 @@ func (s *step) content(ref manifests.Ref) (map[string][]byte, bool) {
 		}
 		return th.files, true
 	}
+	for _, c := range s.set.Claims { // of another owner
+		if holder := s.holders[key{s.set.Owner.Namespace, ref}]; manifests.RefOf(c) == ref && holder != nil {
+			return holder.files, true
+		}
+	}
 	for _, c := range s.set.ConfigMaps {
 		if manifests.RefOf(c) == ref {
 			return configFiles(c), true
