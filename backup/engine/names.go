@@ -71,6 +71,11 @@ func within(p string, roots []string) bool {
 	return false
 }
 
+// concerns tells whether a path is within roots, or is a folder on the way to one of them.
+func concerns(p string, isDir bool, roots []string) bool {
+	return within(p, roots) || isDir && leadsTo(p, roots)
+}
+
 // leadsTo tells whether a folder is within roots, or one of them is below it.
 func leadsTo(dir string, roots []string) bool {
 	if dir == "." || within(dir, roots) {

@@ -106,7 +106,7 @@ func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Mani
 	err := walk(ctx, snapshotfs.EntryFromDirEntry(r, m.RootEntry), ".", func(p string, e fs.Entry) error {
 		present[p] = true
 		raw := originalPath(p)
-		if !within(raw, re.paths) && !(e.IsDir() && leadsTo(raw, re.paths)) {
+		if !concerns(raw, e.IsDir(), re.paths) {
 			return nil
 		}
 		found = found || p != "." && within(raw, re.paths)

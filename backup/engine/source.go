@@ -192,7 +192,7 @@ func (d *sourceDir) child(name string) (fs.Entry, error) {
 		return nil, err
 	}
 	n.FileInfo = info
-	if !within(n.rel, d.s.include) && !(info.IsDir() && leadsTo(n.rel, d.s.include)) {
+	if !concerns(n.rel, info.IsDir(), d.s.include) {
 		return nil, nil
 	}
 	d.s.list(n)
