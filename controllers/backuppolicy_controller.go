@@ -44,16 +44,18 @@ const (
 // PolicyReconciler brings BackupPolicies to life.
 type PolicyReconciler struct {
 	base
-	taken *taken
+	taken   *taken
+	figures policyFigures
 }
 
 // Reconcile is one pass: gather, begin what is due, render, apply, follow what goes on, write the status once. What has begun
 // stands in the status before there is a Job for it, so that an operator that was killed goes on with it.
 func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	policy := &v1alpha1.BackupPolicy{}
-	if err := r.client.Get(ctx, req.NamespacedName, policy); err != nil {
+	if err := r.get(ctx, req.NamespacedName, policy); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.taken.release(req.NamespacedName)
+			r.figures.forget(req.NamespacedName)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -70,12 +72,13 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 		look, err = r.begin(ctx, policy, facts, &pass)
 	}
 	if err == nil && pass.began {
-		return reconcile.Result{}, r.writeStatus(ctx, policy, pass.status, nil) // which re-enters
+		return reconcile.Result{RequeueAfter: time.Millisecond}, r.writeStatus(ctx, policy, pass.status, nil)
 	}
 	if err == nil {
 		err = r.follow(ctx, policy, facts, &pass)
 	}
 	judgePolicy(policy, &pass, err, r.Clock())
+	r.figures.note(policy, &pass.status)
 	if err := r.writeStatus(ctx, policy, pass.status, pass.ended); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -255,6 +258,7 @@ func (r *PolicyReconciler) remove(ctx context.Context, policy *v1alpha1.BackupPo
 	live, released, err := r.release(ctx, policy, manifests.BackupRemoval(policy))
 	if released {
 		r.taken.release(client.ObjectKeyFromObject(policy))
+		r.figures.forget(client.ObjectKeyFromObject(policy))
 		return reconcile.Result{}, nil
 	}
 	status := *policy.Status.DeepCopy()
@@ -289,9 +293,7 @@ func (r *PolicyReconciler) writeStatus(ctx context.Context, policy *v1alpha1.Bac
 
 func (r *PolicyReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 	requested := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, after := e.ObjectOld.(*v1alpha1.BackupPolicy), e.ObjectNew.(*v1alpha1.BackupPolicy)
-		began := before.Status.Run == nil && after.Status.Run != nil
-		return began || before.Annotations[manifests.AnnotationBackupRequest] != after.Annotations[manifests.AnnotationBackupRequest]
+		return e.ObjectOld.GetAnnotations()[manifests.AnnotationBackupRequest] != e.ObjectNew.GetAnnotations()[manifests.AnnotationBackupRequest]
 	}}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(policyController).

@@ -53,6 +53,9 @@ func record(policy *v1alpha1.BackupPolicy, status *v1alpha1.BackupPolicyStatus, 
 	switch {
 	case out.Operation == v1alpha1.BackupRunNow:
 		status.LastSuccess = &at
+		if status.FirstSuccess == nil {
+			status.FirstSuccess = &at
+		}
 	case out.Operation == v1alpha1.BackupTestRestore, out.Operation == v1alpha1.BackupVerify && out.Coverage != "":
 		status.LastVerified = &at
 	}

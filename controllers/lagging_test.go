@@ -45,6 +45,8 @@ func (l *lagging) Get(ctx context.Context, key client.ObjectKey, o client.Object
 		o.Status = *l.behind("MockupStack/"+key.String(), o, o.Status.DeepCopy()).(*v1alpha1.MockupStackStatus).DeepCopy()
 	case *v1alpha1.ObservabilityAddon:
 		o.Status = *l.behind("ObservabilityAddon/"+key.String(), o, o.Status.DeepCopy()).(*v1alpha1.ObservabilityAddonStatus).DeepCopy()
+	case *v1alpha1.BackupPolicy:
+		o.Status = *l.behind("BackupPolicy/"+key.String(), o, o.Status.DeepCopy()).(*v1alpha1.BackupPolicyStatus).DeepCopy()
 	}
 	return nil
 }

@@ -42,7 +42,11 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err := a.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of ObservabilityAddon: %w", err)
 	}
-	p := &PolicyReconciler{base: newBase(mgr, policyController, policyFinalizer, o), taken: newTaken()}
+	figures, err := newPolicyFigures()
+	if err != nil {
+		return fmt.Errorf("registering the metrics of policies: %w", err)
+	}
+	p := &PolicyReconciler{newBase(mgr, policyController, policyFinalizer, o), newTaken(), figures}
 	if err := p.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of BackupPolicy: %w", err)
 	}

@@ -75,7 +75,7 @@ func (r *addonRenderer) rulesFiles() (map[string]string, error) {
 	}
 	files := map[string]string{}
 	for name, groups := range map[string][]rulefmt.RuleGroup{
-		rulesFile:      {r.requestRules(), r.serviceAlerts(), r.hostAlerts(), r.watcherAlerts()},
+		rulesFile:      {r.requestRules(), r.serviceAlerts(), r.hostAlerts(), r.backupAlerts(), r.watcherAlerts()},
 		objectivesFile: append([]rulefmt.RuleGroup{r.levelRules()}, burning...),
 	} {
 		text, err := yaml.Marshal(rulefmt.RuleGroups{Groups: groups})

@@ -17,6 +17,9 @@ type BackupPolicyStatus struct {
 	// lastSuccess is when the newest backup that succeeded was begun.
 	// +optional
 	LastSuccess *metav1.Time `json:"lastSuccess,omitempty"`
+	// firstSuccess is when the first backup that succeeded was begun.
+	// +optional
+	FirstSuccess *metav1.Time `json:"firstSuccess,omitempty"`
 	// nextRun is when the next one is due; absent without a schedule, and while it is suspended.
 	// +optional
 	NextRun *metav1.Time `json:"nextRun,omitempty"`

@@ -350,6 +350,10 @@ func (in *BackupPolicyStatus) DeepCopyInto(out *BackupPolicyStatus) {
 		in, out := &in.LastSuccess, &out.LastSuccess
 		*out = (*in).DeepCopy()
 	}
+	if in.FirstSuccess != nil {
+		in, out := &in.FirstSuccess, &out.FirstSuccess
+		*out = (*in).DeepCopy()
+	}
 	if in.NextRun != nil {
 		in, out := &in.NextRun, &out.NextRun
 		*out = (*in).DeepCopy()

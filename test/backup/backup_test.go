@@ -2,12 +2,16 @@ package backup
 
 import (
 	"encoding/base64"
+	"flag"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/manifests"
 	"mockup.dev/mockup/test/stacktest"
 )
 
@@ -45,7 +50,7 @@ func TestBackups(t *testing.T) {
 	}{
 		{"a run that is asked for", b.first}, {"the second run stores what changed", b.second},
 		{"the schedule fires", b.schedule}, {"a restore is identical", b.restore}, {"the list of files", b.browse},
-		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"a copy in a bucket", b.serverOfBuckets},
+		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"kills at any moment", b.kills}, {"a copy in a bucket", b.serverOfBuckets},
 		{"secrets stay secret", b.secrets},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
@@ -86,12 +91,12 @@ func (b *backups) prepare() {
 
 func (b *backups) source() string { return b.volume("default-mockup-mime-storage") }
 
-// backedUp is what the volume is like. Its service goes on: it tries out its storage by a file that comes and goes, which
-// changes the time of the folder.
+// backedUp is what the test's own part of the volume is like. The service goes on beside: it tries out its storage, and keeps
+// a list of its files, which belongs to another moment.
 func (b *backups) backedUp() map[string]string { return files(tree(b.t, b.source())) }
 
 func files(tree map[string]string) map[string]string {
-	delete(tree, ".")
+	maps.DeleteFunc(tree, func(p, _ string) bool { return p != "extra" && !strings.HasPrefix(p, "extra/") })
 	return tree
 }
 
@@ -273,6 +278,65 @@ func (b *backups) damage(t *testing.T) {
 	must(t, os.WriteFile(packs[0], content, 0o600))
 	b.does("backup", "verify", "--percent", "100")
 	b.until("the policy to be ready again", b.ready)
+}
+
+// rounds of kills.
+var rounds = flag.Int("rounds", 3, "how often something is killed")
+
+// kills the program that makes the backup, the operator or the control plane, at random moments. What was backed up before
+// is restored identical, the repository is well, the next run succeeds, and nothing goes on for ever.
+func (b *backups) kills(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for i := range *rounds {
+		content := make([]byte, 24<<20)
+		for j := range content {
+			content[j] = byte(random.Uint32())
+		}
+		must(t, os.WriteFile(filepath.Join(b.source(), "extra", fmt.Sprint("random-", i%3)), content, 0o640))
+		token, victim := fmt.Sprintf("kill-%d-%d", seed, i), random.IntN(3)
+		b.patch(func(p *v1alpha1.BackupPolicy) {
+			p.Annotations = map[string]string{manifests.AnnotationBackupRequest: token}
+		})
+		time.Sleep(time.Duration(random.Int64N(int64(4 * time.Second))))
+		t.Logf("round %d: killed %s", i, b.kill(victim))
+		b.until("what was killed to come to an end", func() error {
+			p := &v1alpha1.BackupPolicy{}
+			if err := b.API.Get(t.Context(), b.name, p); err != nil {
+				return err // the control plane is on its way back
+			}
+			if p.Status.HandledRequest != token || p.Status.Run != nil {
+				return fmt.Errorf("handled %s, doing %+v", p.Status.HandledRequest, p.Status.Run)
+			}
+			return nil
+		})
+		b.does("backup", "now")
+		b.does("backup", "verify", "--percent", "100")
+		into := fmt.Sprint("after-kill-", i)
+		want := b.backedUp()
+		b.does("restore", "--into", into)
+		same(t, into, files(tree(t, b.volume("default-mime-storage-"+into))), want)
+	}
+}
+
+// kill one of three by SIGKILL, and say which.
+func (b *backups) kill(victim int) string {
+	b.t.Helper()
+	if victim == 0 {
+		// By its owner: there is one program at most.
+		said, err := b.Podman(b.t.Context(), "ps", "--quiet", "--filter", "label=mockup.dev/component=backup")
+		must(b.t, err)
+		for _, id := range strings.Fields(said) {
+			_, _ = b.Podman(b.t.Context(), "kill", "--signal", "KILL", id) // it may just have ended
+		}
+		return fmt.Sprintf("%d containers of the backup", len(strings.Fields(said)))
+	}
+	program := []string{"", stacktest.Operator, stacktest.ControlPlane}[victim]
+	pid, err := b.PID(program)
+	must(b.t, err)
+	must(b.t, syscall.Kill(pid, syscall.SIGKILL))
+	return program
 }
 
 // bucket starts a server of buckets that pods reach, and returns its address.
