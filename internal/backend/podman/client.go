@@ -669,7 +669,10 @@ func (c *client) place(ctx context.Context) (place, error) {
 	if info.Store == nil || info.Host == nil || info.Store.GraphRoot == "" {
 		return place{}, errors.New("asking Podman about its host: it does not say where its storage is")
 	}
-	c.where = place{rootless: info.Host.Security.Rootless, storage: info.Store.GraphRoot, driver: info.Store.GraphDriverName}
+	c.where = place{
+		rootless: info.Host.Security.Rootless, storage: info.Store.GraphRoot, driver: info.Store.GraphDriverName,
+		prefixes: before(info.Version.Version, 5, 7),
+	}
 	return c.where, nil
 }
 

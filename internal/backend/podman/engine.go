@@ -72,6 +72,8 @@ type place struct {
 	rootless bool
 	// storage is the folder of all its storage, and driver the one whose containers are there.
 	storage, driver string
+	// prefixes tells whether it puts a pod's name before those of its containers all the same, as it does before 5.7.
+	prefixes bool
 }
 
 // playError is what a container said when it was started: Podman answers 200 all the same.

@@ -112,7 +112,7 @@ func (l *libpod) look(namespace string) (*state, error) {
 		one := podState{ID: p.ID, Status: p.Status, Hash: p.Labels[labelHash], Containers: map[string]string{}}
 		for _, c := range p.Containers {
 			if c.ID != p.InfraID {
-				one.Containers[c.Names] = c.Status
+				one.Containers[containerName(p.Name, manifestName(p.Name, c.Names))] = c.Status
 			}
 		}
 		s.Pods[p.Name] = one

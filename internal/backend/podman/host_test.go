@@ -44,3 +44,15 @@ func TestRefusedByHost(t *testing.T) {
 		t.Errorf("a host that can do all refuses %v", got)
 	}
 }
+
+// TestNamesOfContainers are what Podman makes of those that it is given: before 5.7 it knows no NoPodPrefix.
+func TestNamesOfContainers(t *testing.T) {
+	for version, want := range map[string]string{
+		"5.4.2": "ns-web-0-ns-web-0.c", "5.6.9": "ns-web-0-ns-web-0.c", "5.7.0": "ns-web-0.c", "5.8.4": "ns-web-0.c", "6.0.0-dev": "ns-web-0.c", "": "ns-web-0.c",
+	} {
+		got := place{prefixes: before(version, 5, 7)}.container("ns-web-0", "c")
+		if got != want || manifestName("ns-web-0", got) != "c" {
+			t.Errorf("Podman %s names it %s, want %s; back it is %s", version, got, want, manifestName("ns-web-0", got))
+		}
+	}
+}

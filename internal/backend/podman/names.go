@@ -1,6 +1,7 @@
 package podman
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -51,6 +52,23 @@ func podName(namespace, workload string, n int) string {
 // puts every container's name into DNS when the pod is created, ready or not.
 // The dot, which no container of a manifest has, keeps pod a-0 with container b-0-c and pod a-0-b-0 with container c apart.
 func containerName(pod, container string) string { return pod + "." + container }
+
+// container is the name by which Podman knows a container of a pod.
+func (p place) container(pod, container string) string {
+	if p.prefixes {
+		return pod + "-" + containerName(pod, container)
+	}
+	return containerName(pod, container)
+}
+
+// before tells whether a version of Podman is older than another. One that can't be read is not.
+func before(version string, major, minor int) bool {
+	var ma, mi int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &ma, &mi); n < 2 {
+		return false
+	}
+	return ma < major || ma == major && mi < minor
+}
 
 // manifestName is the inverse of containerName. Before 5.7, Podman puts the pod's name before that all the same (it does not
 // know NoPodPrefix).

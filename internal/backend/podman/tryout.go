@@ -133,7 +133,11 @@ func (b *Backend) test(ctx context.Context, want *wantedPod) error {
 
 // verdict waits for a test's end.
 func (b *Backend) verdict(ctx context.Context, test, digest string, ended <-chan exit) error {
-	end, err := b.exitOf(ctx, containerName(test, "test"), ended)
+	where, err := b.place(ctx)
+	if err != nil {
+		return err
+	}
+	end, err := b.exitOf(ctx, where.container(test, "test"), ended)
 	if err != nil || end.code == 0 {
 		return err
 	}
