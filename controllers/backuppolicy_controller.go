@@ -117,8 +117,8 @@ type policyPass struct {
 	// began is true when something was begun, and ended is how something ended.
 	began bool
 	ended *v1alpha1.BackupOutcome
-	// waiting says what something that is due waits for.
-	waiting string
+	// waiting says what something that is due waits for, trouble what keeps a Job from starting.
+	waiting, trouble string
 }
 
 // gather reads what rendering the policy depends on, and makes its password, once.

@@ -60,8 +60,19 @@ type (
 	}
 )
 
-// startGrace is how long a Job may take beyond its own deadline, which begins with its pod, before it is given up.
+// startGrace is how long a Job may take to start, for which the backend tries again and again, and how long beyond its own
+// deadline, which begins with its pod, before it is given up.
 const startGrace = 5 * time.Minute
+
+// hopeless tells whether a Job is given up: one that can't be started, for want of a folder of the host or an image, would
+// keep the policy from everything else until its deadline.
+func hopeless(state backend.State, startedAt time.Time, deadline time.Duration, now time.Time) bool {
+	patience := deadline + startGrace
+	if state.Phase == backend.Failed {
+		patience = startGrace
+	}
+	return now.After(startedAt.Add(patience))
+}
 
 // look how far what goes on has come, and finish it when it has ended.
 func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) {
@@ -80,7 +91,9 @@ func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPoli
 	if line.Progress != nil && !r.young(run) {
 		run.Progress = line.Progress
 	}
-	late := r.Clock().After(run.StartedAt.Add(manifests.BackupDeadline(policy) + startGrace))
+	if state.Phase == backend.Failed && !over {
+		pass.trouble = state.Reason + ": " + state.Message
+	}
 	if over && line.Result != nil && r.lingers(policy, run) {
 		return
 	}
@@ -91,7 +104,7 @@ func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPoli
 		r.finish(policy, pass, v1alpha1.BackupOutcome{Succeeded: true, Message: "done; its log is gone"})
 	case over:
 		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: state.Reason, Message: "the Job failed without a result: " + state.Message})
-	case late:
+	case hopeless(state, run.StartedAt.Time, manifests.BackupDeadline(policy), r.Clock()):
 		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: state.Reason, Message: "the Job was given up: " + state.Message})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -236,4 +237,25 @@ func TestResultsAreTakenOver(t *testing.T) {
 	concludes(p, v1alpha1.BackupRequest{ID: "f", Operation: v1alpha1.BackupRestore, Volume: "v", Into: "x"},
 		`{"result":{"succeeded":true,"restored":[{"files":3,"bytes":30}]}}`)
 	g.Expect(p.Status.History[0]).To(And(HaveField("Volume", "files-x"), HaveField("Message", ContainSubstring("restored 3 files"))))
+}
+
+// A Job that can't be started is given up soon, one that runs only beyond its deadline.
+func TestJobsAreGivenUp(t *testing.T) {
+	g := NewWithT(t)
+	began := at("2026-02-14T02:00:00Z")
+	after := func(phase backend.Phase, d time.Duration) bool {
+		return hopeless(backend.State{Phase: phase, Reason: backend.ReasonStartFailed}, began, time.Hour, began.Add(d))
+	}
+	g.Expect(after(backend.Failed, 4*time.Minute)).To(BeFalse())
+	g.Expect(after(backend.Failed, 6*time.Minute)).To(BeTrue())
+	g.Expect(after(backend.Progressing, 59*time.Minute)).To(BeFalse())
+	g.Expect(after(backend.Pending, 64*time.Minute)).To(BeFalse())
+	g.Expect(after(backend.Progressing, 66*time.Minute)).To(BeTrue())
+
+	p := scheduled("0 2 * * *", "")
+	pass := &policyPass{trouble: "StartFailed: statfs /srv/backups: no such file or directory"}
+	pass.status.Run = &v1alpha1.BackupRun{BackupRequest: v1alpha1.BackupRequest{Operation: v1alpha1.BackupRunNow}}
+	judgePolicy(p, pass, nil, began)
+	c := meta.FindStatusCondition(pass.status.Conditions, v1alpha1.ConditionReady)
+	g.Expect(c).To(And(HaveField("Reason", v1alpha1.ReasonBackupFailed), HaveField("Message", ContainSubstring("/srv/backups"))))
 }

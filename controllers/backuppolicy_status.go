@@ -114,6 +114,8 @@ func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err er
 		v.message = "last backed up at " + status.LastSuccess.UTC().Format(time.RFC3339)
 	}
 	switch {
+	case status.Run != nil && pass.trouble != "":
+		return verdict{reconciling: true, reason: v1alpha1.ReasonBackupFailed, message: string(status.Run.Operation) + " can't start: " + pass.trouble}
 	case status.Run != nil:
 		v.message += "; " + string(status.Run.Operation) + " goes on"
 	case pass.waiting != "":
