@@ -190,10 +190,21 @@ func killed(units []string) func(*testing.T) {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
+			gone(t, pid)
 		}
 		active(t, "active", units...)
 		if out := mockup(t, "up"); !strings.Contains(out, "operator already running") || !strings.Contains(out, "control plane already running") {
 			t.Errorf("up does not know what systemd started: %s", out)
+		}
+	}
+}
+
+// gone waits until systemd has taken note of a process's end: before that, its unit passes for active.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d was killed and is still there after %s", pid, patience)
 		}
 	}
 }
