@@ -34,7 +34,8 @@ func newDown(a *app) *cobra.Command {
 started it. Volumes stay on Podman and resources in the control plane's store: the next "mockup up" brings all of it back.
 
 With --purge, the volumes that were made for stacks and addons go too, after a question that --yes answers, and so does the state
-folder. A volume that a stack adopted (existing: in its specification) is never removed.
+folder. A volume that a stack adopted (existing: in its specification) is never removed, nor is what a BackupPolicy made: its
+repository, of whose password you should have a copy by then, and restored volumes.
 
 It may be called again at any time.
 

@@ -173,9 +173,13 @@ func (d *down) askForVolumes(ctx context.Context) error {
 	return d.confirm("Remove them?")
 }
 
-// claimed are the volumes that fulfil a claim. The others hold the configuration of a pod, and go with it.
+// claimed are the volumes that fulfil a claim of a stack or an addon. The others hold the configuration of a pod, and go with
+// it, or are a policy's: backups are there for when all else is gone, and a restored volume may be a stack's by now.
 func claimed(all []podmansocket.Volume) []podmansocket.Volume {
-	return slices.DeleteFunc(all, func(v podmansocket.Volume) bool { return v.Labels[manifests.LabelReclaim] == "" })
+	return slices.DeleteFunc(all, func(v podmansocket.Volume) bool {
+		owner, err := manifests.ParseOwner(v.Labels[manifests.LabelOwner])
+		return v.Labels[manifests.LabelReclaim] == "" || err == nil && owner.Kind == policyKind.name
+	})
 }
 
 func (d *down) confirm(question string) error {

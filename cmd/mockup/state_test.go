@@ -117,10 +117,11 @@ func TestLeftOf(t *testing.T) {
 	}
 }
 
-func TestClaimedLeavesOutConfiguration(t *testing.T) {
+func TestClaimedLeavesOutConfigurationAndBackups(t *testing.T) {
 	got := claimed([]podmansocket.Volume{
 		{Name: "data", Labels: map[string]string{manifests.LabelOwner: "x", manifests.LabelReclaim: "Retain"}},
 		{Name: "pod.config", Labels: map[string]string{manifests.LabelOwner: "x"}},
+		{Name: "repository", Labels: map[string]string{manifests.LabelOwner: "BackupPolicy.default.nightly", manifests.LabelReclaim: "Retain"}},
 	})
 	if len(got) != 1 || got[0].Name != "data" {
 		t.Errorf("got %v", got)
