@@ -151,7 +151,9 @@ func writtenAt(t *testing.T, query, direction string) time.Time {
 // manyLines has each line arrive once: their count is right, and the sum of their numbers.
 func manyLines(t *testing.T, s *stacktest.Stack) {
 	before, begin := sample(t, s), time.Now()
-	_, err := s.Podman(t.Context(), "exec", "default-mockup-writer-0.writer", "touch", "/tmp/go")
+	writer, err := s.Podman(t.Context(), "ps", "--filter", "name=[.]writer$", "--format", "{{.Names}}")
+	must(t, err)
+	_, err = s.Podman(t.Context(), "exec", writer, "touch", "/tmp/go")
 	must(t, err)
 	const lines = `{service="writer"} |= "a line about as long"`
 	eventually(t, "each line to be there once", func() error {
