@@ -45,7 +45,11 @@ func (b *Backend) retire(ctx context.Context, pod podInfo) error {
 	grace, begin := graceOf(pod), time.Now()
 	b.runPreStop(ctx, pod, grace)
 	left := max(grace-time.Since(begin), minimumGrace)
-	return b.engine.removePod(ctx, pod.id, b.terminate(ctx, pod, left))
+	if err := b.engine.removePod(ctx, pod.id, b.terminate(ctx, pod, left)); err != nil {
+		return err
+	}
+	b.forgetConnections(pod)
+	return nil
 }
 
 // minimumGrace is what a kubelet leaves to a container whose hook took all the time (kuberuntime_container.go).
