@@ -48,7 +48,7 @@ func (b *Backend) retire(ctx context.Context, pod podInfo) error {
 	if err := b.engine.removePod(ctx, pod.id, b.terminate(ctx, pod, left)); err != nil {
 		return err
 	}
-	b.forgetConnections(pod)
+	b.forgetInfra(pod.infra.id)
 	return nil
 }
 

@@ -17,6 +17,10 @@ import (
 type knownNetwork struct {
 	started time.Time
 	podNetwork
+	// hostPorts tells whether ports of the host lead there.
+	hostPorts bool
+	// stale tells that it is to be asked for again; what it was is remembered for those who were led there.
+	stale bool
 }
 
 // observe looks at what is there, and has missing images pulled.
@@ -177,7 +181,7 @@ func (b *Backend) learn(ctx context.Context, owner manifests.Owner, p podInfo) {
 	b.infra[p.infra.id] = owner
 	known, ok := b.nets[p.infra.id]
 	b.mu.Unlock()
-	if p.infra.state != "running" || ok && known.started.Equal(p.begun()) {
+	if p.infra.state != "running" || ok && !known.stale && known.started.Equal(p.begun()) {
 		return
 	}
 	found, err := b.engine.network(ctx, p.infra.id)
@@ -185,9 +189,11 @@ func (b *Backend) learn(ctx context.Context, owner manifests.Owner, p podInfo) {
 		b.log.V(1).Info("no addresses", "pod", p.name, "error", err.Error())
 		return
 	}
+	now := knownNetwork{started: p.begun(), podNetwork: found, hostPorts: p.labels[labelHostPorts] != ""}
 	b.mu.Lock()
-	b.nets[p.infra.id] = knownNetwork{p.begun(), found}
+	b.nets[p.infra.id] = now
 	b.mu.Unlock()
+	b.forgetConnections(known.left(now))
 }
 
 // begun is when the pod's network came to be, as far as its containers tell: a restart starts them all anew.
@@ -204,22 +210,37 @@ func (p podInfo) begun() time.Time {
 func (b *Backend) networkOf(p podInfo) podNetwork {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.nets[p.infra.id].podNetwork
+	if known := b.nets[p.infra.id]; !known.stale {
+		return known.podNetwork
+	}
+	return podNetwork{}
 }
 
-// forgetNetwork has it asked for again.
-func (b *Backend) forgetNetwork(infra string) {
+// mistrustNetwork has it asked for again.
+func (b *Backend) mistrustNetwork(infra string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.nets, infra)
+	if known, ok := b.nets[infra]; ok {
+		known.stale = true
+		b.nets[infra] = known
+	}
 }
 
 // forgetInfra drops what was kept of infra containers that are gone.
 func (b *Backend) forgetInfra(id string) {
+	b.unplugged(id)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.infra, id)
 	delete(b.nets, id)
+}
+
+// unplugged is told that an infra container's networks are gone.
+func (b *Backend) unplugged(infra string) {
+	b.mu.Lock()
+	known := b.nets[infra]
+	b.mu.Unlock()
+	b.forgetConnections(known.leads())
 }
 
 // unreachable tells whether err means that Podman did not answer at all.

@@ -232,7 +232,7 @@ func (b *Backend) tellNode(ctx context.Context, want *wanted, s *seen, steps []s
 	}
 	for _, p := range s.pods {
 		if answer.Failures[p.name] != "" { // what is known of its network may be out of date
-			b.forgetNetwork(p.infra.id)
+			b.mistrustNetwork(p.infra.id)
 		}
 	}
 	return t, nil

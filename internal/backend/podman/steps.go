@@ -222,7 +222,7 @@ func (b *Backend) noteRejected(owner manifests.Owner, want *wantedPod, err error
 // joins them again, too, which has Podman open its host ports; open connections live on.
 func (b *Backend) join(ctx context.Context, s step, anew bool) error {
 	known := b.networkOf(s.pod).byNet
-	defer b.forgetNetwork(s.pod.infra.id)
+	defer b.mistrustNetwork(s.pod.infra.id)
 	now, err := b.engine.network(ctx, s.pod.infra.id)
 	if err != nil {
 		return err

@@ -177,6 +177,9 @@ var quiet = map[string]bool{
 // heed finds out whose object an event is about. Pods, volumes and networks come without labels: everyone is asked.
 func (b *Backend) heed(e event) {
 	b.exits.heed(e)
+	if e.action == "cleanup" { // of an infra container, whose networks are gone by now
+		b.unplugged(e.id)
+	}
 	if quiet[e.action] {
 		return
 	}
@@ -199,7 +202,7 @@ func (b *Backend) heed(e event) {
 		case e.action == "remove":
 			b.forgetInfra(e.id)
 		case e.kind == "network": // it joined or left one
-			b.forgetNetwork(e.id)
+			b.mistrustNetwork(e.id)
 		}
 		b.changes.add(o)
 		return
