@@ -1,28 +1,29 @@
 package podman
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+	appsv1 "k8s.io/api/apps/v1"
+
+	"mockup.dev/mockup/internal/backend"
 )
 
 // A pod that starts anew or is replaced has another address. The kernel goes on leading to the old one whom it led there
 // before, and only the connections whose pod is gone may be forgotten.
 func TestHostPortsLeadToWhoIsThere(t *testing.T) {
 	p := newTrap(t)
-	holder, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := holder.Addr().(*net.TCPAddr).Port
-	_ = holder.Close()
-	web := p.s.deployment("web")
-	mainOf(web).Ports[0].HostPort = int32(port)
+	web, port := p.open("web")
 	other := p.s.quiet("other") // without anybody on it, the network's bridge goes down, and all connections through it
 	set := p.ready(web, other)
 
@@ -71,6 +72,89 @@ func TestHostPortsLeadToWhoIsThere(t *testing.T) {
 		t.Error("the connection of a pod that stays was forgotten")
 	}
 	p.gone()
+}
+
+// open is a deployment with a host port.
+func (p *trap) open(name string) (d *appsv1.Deployment, port int) {
+	p.t.Helper()
+	holder, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer holder.Close()
+	d, port = p.s.deployment(name), holder.Addr().(*net.TCPAddr).Port
+	mainOf(d).Ports[0].HostPort = int32(port)
+	return d, port
+}
+
+// Podman holds a host port by a socket that listens and takes nothing, from before the kernel leads the port to the pod
+// (libpod/container_internal_linux.go:91). Who comes in between is served or refused soon, and does not wait for ever.
+func TestTrapConnectionsThatNobodyTakes(t *testing.T) {
+	p := newTrap(t)
+	web, port := p.open("web")
+	set := p.ready(web, p.s.quiet("other"))
+
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	var visitors errgroup.Group
+	var served atomic.Int64
+	for range 4 {
+		visitors.Go(func() error {
+			for ctx.Err() == nil {
+				waits, err := visit(port)
+				if waits {
+					return fmt.Errorf("a visitor waits in the queue of nobody: %w", err)
+				}
+				if err == nil {
+					served.Add(1)
+				}
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		})
+	}
+	for range 3 {
+		pid := p.infraPID(p.pod("web", 0))
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		before := served.Load()
+		err := p.reach(set, nil, func(seen backend.Observation) error {
+			if now := p.infraPID(p.pod("web", 0)); now == pid || now == 0 || served.Load() == before {
+				return fmt.Errorf("the infra container is process %d; %d visitors were served since", now, served.Load()-before)
+			}
+			return isSettledAs(set, seen)
+		})
+		if err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	leave()
+	if err := visitors.Wait(); err != nil {
+		t.Error(err)
+	}
+	p.gone()
+}
+
+// visit asks for a page and waits for the first byte of an answer. It tells whether the visitor waits for it where nobody
+// takes connections, and not because a pod went away in the middle of an answer.
+func visit(port int) (waits bool, err error) {
+	const patience = 3 * time.Second
+	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), patience)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience)) // can only fail on a connection that is closed
+	if _, err := c.Write([]byte("GET /hello HTTP/1.0\r\n\r\n")); err != nil {
+		return false, err
+	}
+	if _, err = c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		waits, lookErr := waitsInQueue(addressOf(c.RemoteAddr()), addressOf(c.LocalAddr()))
+		return waits, errors.Join(err, lookErr)
+	}
+	return false, err
 }
 
 // remembered tells whether the kernel knows a connection from a port of this machine to a host port.

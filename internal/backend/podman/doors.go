@@ -37,6 +37,9 @@ type doors struct {
 type door struct {
 	owner  manifests.Owner
 	cancel context.CancelFunc
+	// ready pods answer at their own ports: only theirs can be shut.
+	ready  bool
+	failed int
 	shut   bool
 	opened time.Time
 }
@@ -58,8 +61,21 @@ func hostPortsOf(spec *corev1.PodSpec) string {
 	return strings.Join(out, ",")
 }
 
+// portsIn are the ports that hostPortsOf wrote down.
+func portsIn(label string) []uint16 {
+	var out []uint16
+	for _, address := range strings.Split(label, ",") {
+		if a := address[strings.LastIndexByte(address, ':')+1:]; a != "" {
+			if port, err := strconv.ParseUint(a, 10, 16); err == nil {
+				out = append(out, uint16(port))
+			}
+		}
+	}
+	return out
+}
+
 // attend tries the host ports of an owner's pods, and no others of that owner.
-func (d *doors) attend(owner manifests.Owner, pods []podInfo) {
+func (d *doors) attend(owner manifests.Owner, pods []podInfo, ready map[string]readiness) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	there := map[string]bool{}
@@ -74,6 +90,7 @@ func (d *doors) attend(owner manifests.Owner, pods []podInfo) {
 			d.all[p.id] = &door{owner: owner, cancel: cancel}
 			go d.watch(ctx, p.id, strings.Split(ports, ","))
 		}
+		d.all[p.id].is(ready[p.id].ok)
 	}
 	for id, door := range d.all {
 		if door.owner.Is(owner) && !there[id] {
@@ -83,19 +100,22 @@ func (d *doors) attend(owner manifests.Owner, pods []podInfo) {
 	}
 }
 
+// is forgets the tries of a pod that is not ready: it can't have answered, whatever its ports lead to.
+func (d *door) is(ready bool) {
+	d.ready = ready
+	if !ready {
+		d.failed, d.shut = 0, false
+	}
+}
+
 func (d *doors) watch(ctx context.Context, pod string, ports []string) {
-	failed := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(doorPause):
 		}
-		failed++
-		if answers(ctx, ports) {
-			failed = 0
-		}
-		d.note(pod, failed >= doorTries)
+		d.note(pod, answers(ctx, ports))
 	}
 }
 
@@ -146,10 +166,19 @@ func addressOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-func (d *doors) note(pod string, shut bool) {
+// note that the ports of a pod answered, or did not.
+func (d *doors) note(pod string, answered bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if door := d.all[pod]; door != nil && door.shut != shut {
+	door := d.all[pod]
+	if door == nil || !door.ready {
+		return
+	}
+	door.failed++
+	if answered {
+		door.failed = 0
+	}
+	if shut := door.failed >= doorTries; door.shut != shut {
 		door.shut = shut
 		d.changed(door.owner)
 	}

@@ -17,8 +17,8 @@ import (
 type knownNetwork struct {
 	started time.Time
 	podNetwork
-	// hostPorts tells whether ports of the host lead there.
-	hostPorts bool
+	// hostPorts lead there.
+	hostPorts []uint16
 	// stale tells that it is to be asked for again; what it was is remembered for those who were led there.
 	stale bool
 }
@@ -189,11 +189,11 @@ func (b *Backend) learn(ctx context.Context, owner manifests.Owner, p podInfo) {
 		b.log.V(1).Info("no addresses", "pod", p.name, "error", err.Error())
 		return
 	}
-	now := knownNetwork{started: p.begun(), podNetwork: found, hostPorts: p.labels[labelHostPorts] != ""}
+	now := knownNetwork{started: p.begun(), podNetwork: found, hostPorts: portsIn(p.labels[labelHostPorts])}
 	b.mu.Lock()
 	b.nets[p.infra.id] = now
 	b.mu.Unlock()
-	b.forgetConnections(known.left(now))
+	b.arrived(p, now)
 }
 
 // begun is when the pod's network came to be, as far as its containers tell: a restart starts them all anew.
@@ -233,14 +233,6 @@ func (b *Backend) forgetInfra(id string) {
 	defer b.mu.Unlock()
 	delete(b.infra, id)
 	delete(b.nets, id)
-}
-
-// unplugged is told that an infra container's networks are gone.
-func (b *Backend) unplugged(infra string) {
-	b.mu.Lock()
-	known := b.nets[infra]
-	b.mu.Unlock()
-	b.forgetConnections(known.leads())
 }
 
 // unreachable tells whether err means that Podman did not answer at all.

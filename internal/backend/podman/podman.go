@@ -179,8 +179,8 @@ func (b *Backend) prepare(ctx context.Context, want *wanted) (seen, agenda, erro
 		return s, agenda{}, err
 	}
 	b.prober.attend(want.owner, &s)
-	b.doors.attend(want.owner, s.pods)
 	b.readiness(&s)
+	b.doors.attend(want.owner, s.pods, s.ready)
 	todo := plan(*want, s)
 	quick, err := b.takeQuick(ctx, want.owner, todo.steps)
 	if err != nil {

@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +38,28 @@ func waitsInQueue(local, remote netip.AddrPort) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// hangUp ends the connections to ports of this host that wait in a queue. Podman holds host ports by sockets that take
+// nothing, from before the kernel leads them to a pod (libpod/container_internal_linux.go, prepare): whoever comes in
+// between would wait for ever, and can come again now.
+func hangUp(ports []uint16) (ended int, err error) {
+	all, err := netlink.SocketDiagTCP(unix.AF_INET)
+	if err != nil {
+		return 0, fmt.Errorf("listing connections: %w", err)
+	}
+	for _, s := range all {
+		if s.State != tcpEstablished || s.INode != 0 || !slices.Contains(ports, s.ID.SourcePort) {
+			continue
+		}
+		local := &net.TCPAddr{IP: s.ID.Source, Port: int(s.ID.SourcePort)}
+		remote := &net.TCPAddr{IP: s.ID.Destination, Port: int(s.ID.DestinationPort)}
+		if err := netlink.SocketDestroy(local, remote); err != nil && !errors.Is(err, unix.ENOENT) {
+			return ended, fmt.Errorf("ending the connection from %s to %s: %w", remote, local, err)
+		}
+		ended++
+	}
+	return ended, nil
 }
 
 // tcpEstablished is TCP_ESTABLISHED of net/tcp_states.h.

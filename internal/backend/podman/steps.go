@@ -169,6 +169,7 @@ func (b *Backend) restart(ctx context.Context, owner manifests.Owner, pod podInf
 	if err := b.engine.restartPod(ctx, pod.id); err != nil {
 		return err
 	}
+	b.mistrustNetwork(pod.infra.id) // Podman lists seconds, and the pod may have been started in this one before
 	for _, c := range pod.containers {
 		b.begun(owner, pod, c.id)
 	}
