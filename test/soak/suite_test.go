@@ -9,6 +9,7 @@
 package soak
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,6 +46,9 @@ const (
 	recovery = time.Minute
 	// lookPeriod is the pause between two looks.
 	lookPeriod = 50 * time.Millisecond
+	// lookTimeout bounds a look: a request that was under way when the network of its server went is lost, here as on a
+	// cluster, and who asks again does not wait for it.
+	lookTimeout = time.Second
 )
 
 var (
@@ -130,7 +134,9 @@ func intact(ctx SpecContext) {
 
 // well is nil when the resource says that it is ready and a visitor finds it so: page, store, and internal API, each
 // through the gateway.
-func well(ctx SpecContext) error {
+func well(spec SpecContext) error {
+	ctx, cancel := context.WithTimeout(spec, lookTimeout)
+	defer cancel()
 	found, err := stack.Get(ctx)
 	if err != nil {
 		return err
@@ -148,7 +154,11 @@ func well(ctx SpecContext) error {
 		}
 		break // one is enough here, see intact
 	}
-	answer, err := visitor.Get(stacktest.URL + "intranet/readyz")
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, stacktest.URL+"intranet/readyz", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := visitor.Do(request)
 	if err != nil {
 		return err
 	}
