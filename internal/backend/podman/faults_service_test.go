@@ -136,7 +136,12 @@ func TestServiceKilledBeforeStart(t *testing.T) {
 	if err := r.podman.do(http.MethodPost, path, pod.request.document, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.podman.do(http.MethodPost, "/containers/"+containerName(pod.name, "guest")+"/init", nil, nil); err != nil {
+	played, err := r.podman.look(s.owner.Namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := played.Pods[pod.name].IDs[containerName(pod.name, "guest")]
+	if err := r.podman.do(http.MethodPost, "/containers/"+id+"/init", nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if there, _ := r.podman.look(s.owner.Namespace); there.Pods[pod.name].Containers[containerName(pod.name, "guest")] != "initialized" {

@@ -76,6 +76,8 @@ type podState struct {
 	ID, Status, Hash string
 	// Containers that are not infra, by name, with their states.
 	Containers map[string]string
+	// IDs of the same.
+	IDs map[string]string
 }
 
 func (s *state) same(other *state) bool { return reflect.DeepEqual(s, other) }
@@ -109,10 +111,11 @@ func (l *libpod) look(namespace string) (*state, error) {
 		if !ours(p.Name) {
 			continue
 		}
-		one := podState{ID: p.ID, Status: p.Status, Hash: p.Labels[labelHash], Containers: map[string]string{}}
+		one := podState{ID: p.ID, Status: p.Status, Hash: p.Labels[labelHash], Containers: map[string]string{}, IDs: map[string]string{}}
 		for _, c := range p.Containers {
 			if c.ID != p.InfraID {
-				one.Containers[containerName(p.Name, manifestName(p.Name, c.Names))] = c.Status
+				name := containerName(p.Name, manifestName(p.Name, c.Names))
+				one.Containers[name], one.IDs[name] = c.Status, c.ID
 			}
 		}
 		s.Pods[p.Name] = one

@@ -69,7 +69,7 @@ func TestMetricsReachPods(t *testing.T) {
 	p.offer(t)
 
 	pod := p.pod("web", 0)
-	if err := p.podman.do(http.MethodPost, "/containers/"+containerName(pod, "side")+"/kill", nil, nil); err != nil {
+	if err := p.podman.do(http.MethodPost, "/containers/"+p.container(pod, "side")+"/kill", nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	labels := func(container string) string {

@@ -103,7 +103,7 @@ func TestTrapSecretValuesInInspect(t *testing.T) {
 		t.Errorf("the file holds %q", got)
 	}
 	paths := []string{
-		"/containers/" + containerName(pod, "guest") + "/json", "/pods/" + pod + "/json", "/volumes/" + podVolumeName(pod, "secret") + "/json",
+		"/containers/" + p.container(pod, "guest") + "/json", "/pods/" + pod + "/json", "/volumes/" + podVolumeName(pod, "secret") + "/json",
 		"/secrets/json", "/containers/json?all=true", "/pods/json",
 	}
 	for _, path := range paths {

@@ -110,6 +110,16 @@ func (p *trap) mustGuest(pod string, args ...string) string {
 }
 
 // there is everything of the namespace.
+// container is the ID of one that is there, for its name is another in every Podman.
+func (p *trap) container(pod, name string) string {
+	p.t.Helper()
+	id := p.there().Pods[pod].IDs[containerName(pod, name)]
+	if id == "" {
+		p.t.Fatalf("there is no container %s of pod %s", name, pod)
+	}
+	return id
+}
+
 func (p *trap) there() *state {
 	p.t.Helper()
 	s, err := p.podman.look(p.s.owner.Namespace)
@@ -173,13 +183,11 @@ func TestTrapCollidingContainerNames(t *testing.T) {
 			one, other := p.s.quiet(names[0]), p.s.quiet(names[2])
 			mainOf(one).Name, mainOf(other).Name = names[1], names[3]
 			p.ready(one, other)
-			before := p.there().Containers
+			id := p.container(p.pod(names[2], 0), names[3])
 			variable(one, "TURN", "1")
 			p.ready(one, other)
-			for container, id := range before {
-				if container == containerName(p.pod(names[2], 0), names[3]) && p.there().Containers[container] != id {
-					t.Errorf("container %s of the other pod was touched", container)
-				}
+			if now := p.container(p.pod(names[2], 0), names[3]); now != id {
+				t.Errorf("container %s of the other pod was touched: it is %s now", id, now)
 			}
 			p.gone()
 		})
