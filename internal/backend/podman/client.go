@@ -32,7 +32,7 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// client is the engine that Podman's own bindings reach through its socket. It is the only user of the bindings.
+// client is the engine that Podman's own bindings reach through its socket. It is, with client_*.go, the only user of the bindings.
 type client struct {
 	uri string
 
@@ -425,6 +425,13 @@ func (c *client) fillVolume(ctx context.Context, name string, archive io.Reader)
 	if err != nil {
 		return err
 	}
+	where, err := c.place(ctx)
+	if err != nil {
+		return err
+	}
+	if !where.imports {
+		return c.fillThrough(ctx, name, archive)
+	}
 	if err := volumes.Import(ctx, name, archive); err != nil {
 		return fmt.Errorf("writing into volume %s: %w", name, err)
 	}
@@ -436,7 +443,14 @@ func (c *client) removeVolume(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	where, err := c.place(ctx)
+	if err != nil {
+		return err
+	}
 	err = volumes.Remove(ctx, name, nil)
+	if inUse(err) && !where.imports && removeFiller(ctx, name) == nil {
+		err = volumes.Remove(ctx, name, nil)
+	}
 	switch {
 	case err == nil || notFound(err):
 		return nil
@@ -671,7 +685,7 @@ func (c *client) place(ctx context.Context) (place, error) {
 	}
 	c.where = place{
 		rootless: info.Host.Security.Rootless, storage: info.Store.GraphRoot, driver: info.Store.GraphDriverName,
-		prefixes: before(info.Version.Version, 5, 7),
+		prefixes: before(info.Version.Version, 5, 7), imports: !before(info.Version.Version, 5, 6),
 	}
 	return c.where, nil
 }

@@ -74,6 +74,8 @@ type place struct {
 	storage, driver string
 	// prefixes tells whether it puts a pod's name before those of its containers all the same, as it does before 5.7.
 	prefixes bool
+	// imports tells whether it writes an archive into a volume, as it does from 5.6 on.
+	imports bool
 }
 
 // playError is what a container said when it was started: Podman answers 200 all the same.

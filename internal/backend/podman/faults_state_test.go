@@ -2,6 +2,7 @@ package podman
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,6 +108,7 @@ func (l *libpod) look(namespace string) (*state, error) {
 	var networks []struct{ Name, ID string }
 	err := errors.Join(l.get("/pods/json", &pods), l.get("/containers/json?all=true", &containers),
 		l.get("/volumes/json", &volumes), l.get("/networks/json", &networks))
+	named := map[string]string{} // by ID, as every Podman from 5.7 on has it
 	for _, p := range pods {
 		if !ours(p.Name) {
 			continue
@@ -115,14 +117,14 @@ func (l *libpod) look(namespace string) (*state, error) {
 		for _, c := range p.Containers {
 			if c.ID != p.InfraID {
 				name := containerName(p.Name, manifestName(p.Name, c.Names))
-				one.Containers[name], one.IDs[name] = c.Status, c.ID
+				one.Containers[name], one.IDs[name], named[c.ID] = c.Status, c.ID, name
 			}
 		}
 		s.Pods[p.Name] = one
 	}
 	for _, c := range containers {
 		if ours(c.Names[0]) {
-			s.Containers[c.Names[0]] = c.ID
+			s.Containers[cmp.Or(named[c.ID], c.Names[0])] = c.ID
 		}
 	}
 	for _, v := range volumes {
