@@ -248,7 +248,7 @@ func number(text string) int {
 
 func mainPID(component string) int {
 	GinkgoHelper()
-	return number(must("podman", "inspect", "default-mockup-"+component+"-0."+component, "--format", "{{.State.Pid}}"))
+	return number(must("podman", "ps", "--filter", "pod=default-mockup-"+component+"-0", "--filter", "name=[.]"+component+"$", "--format", "{{.Pid}}"))
 }
 
 func kill(pid int) {
