@@ -57,10 +57,11 @@ func run(ctx context.Context, args []string) error {
 
 // request is what is asked for this time.
 type request struct {
-	volume, snapshot, from, mode, into, scratch string
-	asOf                                        time.Time
-	paths                                       []string
-	percent                                     float64
+	volume, snapshot, from, mode, into, scratch, inPlace string
+	asOf                                                 time.Time
+	paths                                                []string
+	percent                                              float64
+	rollBack                                             bool
 }
 
 func (r *request) flags(flags *flag.FlagSet) {
@@ -75,6 +76,8 @@ func (r *request) flags(flags *flag.FlagSet) {
 	flags.StringVar(&r.mode, "mode", "", "how to verify: quick, sample or full")
 	flags.Float64Var(&r.percent, "percent", 0, "part of the files that a sample reads")
 	flags.StringVar(&r.into, "into", "", "`FOLDER` to restore into")
+	flags.StringVar(&r.inPlace, "in-place", "", "replace what is in the folder; called again with the same `ID`, it goes on")
+	flags.BoolVar(&r.rollBack, "roll-back", false, "restore what was there before a restore in place, and go no further")
 	flags.StringVar(&r.scratch, "scratch", "", "`FOLDER` for a test restore")
 }
 
@@ -96,7 +99,7 @@ func (r *request) apply(c *engine.Config) {
 	}
 	c.From = r.from
 	c.Verify = engine.Verify{Mode: r.mode, Percent: r.percent}
-	c.Restore = engine.Restore{Snapshot: r.snapshot, AsOf: r.asOf, Paths: r.paths, Scratch: r.scratch}
+	c.Restore = engine.Restore{Snapshot: r.snapshot, AsOf: r.asOf, Paths: r.paths, Scratch: r.scratch, InPlace: r.inPlace, RollBack: r.rollBack}
 }
 
 // code 2 says that another try would end like this one.

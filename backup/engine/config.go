@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,6 +102,13 @@ type Restore struct {
 	Exact bool `json:"exact,omitempty"`
 	// Scratch is the folder into which a test restore goes, one volume after the other.
 	Scratch string `json:"scratch,omitempty"`
+	// InPlace is the ID of a request to replace what is in the volume, which nobody else mounts. Whoever is called with the same
+	// one goes on with it.
+	InPlace string `json:"inPlace,omitempty"`
+	// RollBack has a restore in place that has begun restore its safety snapshot, and go no further.
+	RollBack bool `json:"rollBack,omitempty"`
+	// owned are the paths in the folder that may be removed if the snapshot does not have them; see Config.backedUp.
+	owned func(context.Context) (map[string]bool, error)
 }
 
 // Archives are portable copies of snapshots, <volume>-backup-YYYYMMDD_HHMMSS.tar.gz.
@@ -227,6 +235,7 @@ func (c *Config) checkOperation(operation string, bad func(field, reason string)
 		if c.Restore.Exact && len(c.Restore.Paths) > 0 {
 			bad("restore.exact", "goes with no paths")
 		}
+		c.checkInPlace(bad)
 		for i, p := range c.Restore.Paths {
 			if !filepath.IsLocal(p) {
 				bad(fmt.Sprintf("restore.paths[%d]", i), fmt.Sprintf("%q must be a relative path without ..", p))
@@ -241,6 +250,26 @@ func (c *Config) checkOperation(operation string, bad func(field, reason string)
 			bad("archives.dir", "must name a folder")
 		}
 	}
+}
+
+func (c *Config) checkInPlace(bad func(field, reason string)) {
+	if c.Restore.InPlace == "" {
+		if c.Restore.RollBack {
+			bad("restore.rollBack", "is for a restore in place")
+		}
+		return
+	}
+	if len(c.Volumes) != 1 {
+		bad("restore.inPlace", "is for one volume")
+	}
+	if c.From != "" {
+		bad("from", "goes with no restore in place, for which a safety snapshot is written")
+	}
+}
+
+// writes tells whether an operation changes the repository.
+func (c *Config) writes(operation string) bool {
+	return operation == "run" || operation == "prune" || operation == "restore" && c.Restore.InPlace != ""
 }
 
 // location that is read or written.

@@ -69,7 +69,7 @@ func ReasonOf(err error) string {
 		return ReasonPassword
 	case errors.Is(err, repo.ErrRepositoryNotInitialized):
 		return ReasonNoRepository
-	case errors.Is(err, blob.ErrBlobNotFound):
+	case errors.Is(err, blob.ErrBlobNotFound), strings.Contains(err.Error(), "invalid checksum"): // Kopia has no error of its own for it
 		return ReasonDamaged
 	case errors.As(err, &network), errors.Is(err, blob.ErrInvalidCredentials), denied(err):
 		return ReasonUnavailable

@@ -33,6 +33,7 @@ type Result struct {
 	Repository   *Size         `json:"repository,omitempty"`
 	Verification *Verification `json:"verification,omitempty"`
 	Restored     []Restored    `json:"restored,omitempty"`
+	InPlace      *InPlace      `json:"inPlace,omitempty"`
 	Pruned       *Pruned       `json:"pruned,omitempty"`
 	Copies       []Copied      `json:"copies,omitempty"`
 	Archives     []Archive     `json:"archives,omitempty"`
@@ -124,7 +125,7 @@ func run(ctx context.Context, name string, c *Config, out io.Writer, result *Res
 	if !ok {
 		return &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("there is no operation %q", name)}
 	}
-	writes := name == "run" || name == "prune"
+	writes := c.writes(name)
 	unlock, err := c.location().lock()
 	if err != nil && (writes || ReasonOf(err) == ReasonBusy) {
 		return err
@@ -231,7 +232,7 @@ func (o *operation) list() error {
 		if err != nil {
 			return err
 		}
-		kept := o.config.Retention.Kept(timesOf(all), o.config.zone())
+		kept := o.config.kept(all)
 		for i, m := range all {
 			s := described(v.Name, m)
 			s.Kept = kept[i]
@@ -285,6 +286,9 @@ func (o *operation) printEntries(some []Entry) error {
 }
 
 func (o *operation) restore() error {
+	if o.config.Restore.InPlace != "" {
+		return o.restoreInPlace()
+	}
 	for _, v := range o.config.Volumes {
 		m, err := o.chosen(o.ctx, v.Name)
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 type Progress struct {
 	// Phase is what is being done: backup, verify, restore, compare, copy, export, prune.
 	Phase string `json:"phase"`
+	// Stage of a restore in place: TakingSafetySnapshot, Restoring or RollingBack.
+	Stage string `json:"stage,omitempty"`
 	// Volume or copy that it is done to.
 	Subject string `json:"subject,omitempty"`
 	Files   int64  `json:"files"`
@@ -43,8 +45,15 @@ func (r *Reporter) begin(phase, subject string, totalFiles, totalBytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.began = time.Now()
-	r.now = Progress{Phase: phase, Subject: subject, TotalFiles: totalFiles, TotalBytes: totalBytes}
+	r.now = Progress{Phase: phase, Stage: r.now.Stage, Subject: subject, TotalFiles: totalFiles, TotalBytes: totalBytes}
 	r.print()
+}
+
+// stage of a restore in place that the phases from now on belong to.
+func (r *Reporter) stage(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now.Stage = name
 }
 
 // add to what has been done.

@@ -227,7 +227,11 @@ const (
 	volumePath = "/volumes/"
 	recordPath = "/records/"
 	recordTag  = "tag:record" // of a snapshot: the ID of its record
+	safetyTag  = "tag:safety" // of a snapshot that was taken before a restore in place
 )
+
+// isSafety tells safety snapshots from backups: they are restored by their ID alone.
+func isSafety(m *snapshot.Manifest) bool { return m.Tags[safetyTag] != "" }
 
 func (r *repository) source(path, volume string) snapshot.SourceInfo {
 	return snapshot.SourceInfo{Host: r.config.Source, UserName: user, Path: path + volume}
@@ -257,7 +261,7 @@ func (r *repository) chosen(ctx context.Context, volume string) (*snapshot.Manif
 	want := r.config.Restore
 	for i := len(all) - 1; i >= 0; i-- {
 		m := all[i]
-		if (want.Snapshot == "" || string(m.ID) == want.Snapshot) && (want.AsOf.IsZero() || !m.StartTime.ToTime().After(want.AsOf)) {
+		if (want.Snapshot == "" && !isSafety(m) || string(m.ID) == want.Snapshot) && (want.AsOf.IsZero() || !m.StartTime.ToTime().After(want.AsOf)) {
 			return m, nil
 		}
 	}

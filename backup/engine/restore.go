@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -72,18 +75,18 @@ func (r *repository) restore(ctx context.Context, m *snapshot.Manifest, volume, 
 	}
 	re := &restoration{root: root, paths: want.Paths, known: record.byPath(), report: report}
 	re.out = Restored{Snapshot: string(m.ID), Volume: volume, Time: m.StartTime.ToTime().UTC().Truncate(time.Second), Compared: compared}
-	if err := re.pass(ctx, r, m, want.Exact); err != nil || !compared {
+	if err := re.pass(ctx, r, m, want); err != nil || !compared {
 		return re.out, err
 	}
-	differences, err := compare(ctx, root, record, want.Paths, want.Exact, report)
+	differences, err := re.compare(ctx, record, want)
 	if err == nil && len(differences) > 0 { // files of another attempt that only looked right
 		re.anew = map[string]bool{}
 		for _, d := range differences {
 			re.anew[d.Path] = true
 		}
 		re.out.Files, re.out.Bytes, re.out.There = 0, 0, 0
-		if err = re.pass(ctx, r, m, want.Exact); err == nil {
-			differences, err = compare(ctx, root, record, want.Paths, want.Exact, report)
+		if err = re.pass(ctx, r, m, want); err == nil {
+			differences, err = re.compare(ctx, record, want)
 		}
 	}
 	re.out.Different, re.out.Differences = len(differences), differences[:min(len(differences), 100)]
@@ -94,7 +97,7 @@ func (r *repository) restore(ctx context.Context, m *snapshot.Manifest, volume, 
 }
 
 // pass goes once through the whole snapshot.
-func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Manifest, exact bool) error {
+func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Manifest, want Restore) error {
 	re.dirs, re.names = nil, map[string]string{}
 	var files, bytes int64
 	if s := m.RootEntry.DirSummary; s != nil {
@@ -119,7 +122,10 @@ func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Mani
 		err = &Failure{Reason: ReasonNoSnapshot, Err: fmt.Errorf("snapshot %s has none of the paths %s", m.ID, strings.Join(re.paths, ", "))}
 	}
 	if err == nil {
-		err = re.sweep(present, exact)
+		err = re.sweep(present, want.Exact)
+	}
+	if err == nil && want.owned != nil {
+		err = re.sweepOwned(ctx, present, want)
 	}
 	if err != nil {
 		return err
@@ -139,8 +145,7 @@ func (re *restoration) metaOf(p string, e fs.Entry) Entry {
 }
 
 func (re *restoration) entry(ctx context.Context, p string, e fs.Entry) error {
-	name := filepath.Join(re.root, filepath.FromSlash(originalPath(p)))
-	meta := re.metaOf(p, e)
+	name, meta := re.name(p), re.metaOf(p, e)
 	switch e := e.(type) {
 	case fs.Directory:
 		return re.directory(p, name, meta)
@@ -354,6 +359,66 @@ func (re *restoration) sweep(present map[string]bool, exact bool) error {
 		}
 		return nil
 	})
+}
+
+// compare what is there now with the record.
+func (re *restoration) compare(ctx context.Context, record Record, want Restore) ([]Difference, error) {
+	found, err := compare(ctx, re.root, record, want.Paths, want.Exact, re.report)
+	if err != nil || want.owned == nil {
+		return found, err
+	}
+	known := record.byPath()
+	extra, err := re.surplus(ctx, want, func(p string) bool { _, is := known[p]; return is })
+	for _, p := range extra {
+		found = append(found, Difference{Path: p, What: "extra"})
+	}
+	return found, err
+}
+
+// sweepOwned removes what a backup would have and the snapshot has not. A folder in which something else is left stays.
+func (re *restoration) sweepOwned(ctx context.Context, present map[string]bool, want Restore) error {
+	extra, err := re.surplus(ctx, want, func(p string) bool { return present[p] })
+	for _, p := range extra {
+		if err := os.Remove(re.name(p)); err != nil {
+			return fmt.Errorf("removing %s, which the snapshot does not have: %w", p, err)
+		}
+	}
+	return err
+}
+
+// surplus are the owned paths that are not known, what is in a folder before the folder. A folder that has more in it than
+// what is surplus is none.
+func (re *restoration) surplus(ctx context.Context, want Restore, known func(p string) bool) ([]string, error) {
+	owned, err := want.owned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	extra, inside := []string{}, map[string]int{}
+	for _, p := range slices.Backward(slices.Sorted(maps.Keys(owned))) { // a folder is sorted before what is in it
+		raw := originalPath(p)
+		if p == "." || known(p) || !within(raw, want.Paths) || ignored(raw) {
+			continue
+		}
+		if info, err := os.Lstat(re.name(p)); err != nil {
+			return nil, fmt.Errorf("looking at %s: %w", p, err)
+		} else if info.IsDir() {
+			names, err := readNames(re.name(p))
+			if err != nil {
+				return nil, fmt.Errorf("looking into %s: %w", p, err)
+			}
+			if len(names) > inside[p] {
+				continue
+			}
+		}
+		extra = append(extra, p)
+		inside[path.Dir(p)]++
+	}
+	return extra, nil
+}
+
+// name in the file system of a path as it is stored.
+func (re *restoration) name(p string) string {
+	return filepath.Join(re.root, filepath.FromSlash(originalPath(p)))
 }
 
 // finish gives folders what belongs to them, the deepest first: whatever is made in one changes its time.

@@ -151,7 +151,7 @@ func (r *repository) forget(ctx context.Context, volume string) ([]string, error
 	}
 	var gone []manifest.ID
 	needed := map[manifest.ID]bool{}
-	for i, kept := range r.config.Retention.Kept(timesOf(all), r.config.zone()) {
+	for i, kept := range r.config.kept(all) {
 		if len(kept) == 0 {
 			gone = append(gone, all[i].ID)
 		} else {
@@ -180,6 +180,32 @@ func (r *repository) forget(ctx context.Context, volume string) ([]string, error
 		out = append(out, string(id))
 	}
 	return out, err
+}
+
+// kept tells by which rules each of the snapshots of a volume is kept. Safety snapshots take no part in the rules: the newest
+// is kept, as long as there is no other.
+func (c *Config) kept(all []*snapshot.Manifest) [][]string {
+	out := make([][]string, len(all))
+	var usual []*snapshot.Manifest
+	newest := -1
+	for i, m := range all {
+		switch {
+		case !isSafety(m):
+			usual = append(usual, m)
+		case newest < 0 || m.StartTime > all[newest].StartTime:
+			newest = i
+		}
+	}
+	if newest >= 0 {
+		out[newest] = []string{"safety"}
+	}
+	rules := c.Retention.Kept(timesOf(usual), c.zone())
+	for i, m := range all {
+		if !isSafety(m) {
+			out[i], rules = rules[0], rules[1:]
+		}
+	}
+	return out
 }
 
 func timesOf(all []*snapshot.Manifest) []time.Time {

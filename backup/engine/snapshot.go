@@ -56,17 +56,25 @@ type Snapshot struct {
 	Kept []string `json:"kept,omitempty"`
 }
 
-// snapshot stores a volume, and its record with it: both are there or neither.
+// snapshot stores a volume.
 func (r *repository) snapshot(ctx context.Context, v Volume, report *Reporter) (Snapshot, error) {
+	return r.take(ctx, v, report, "")
+}
+
+// take a snapshot, and its record with it: both are there or neither. With a tag, it is one that takes nothing over from the
+// last: every file is read.
+func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag string) (Snapshot, error) {
 	src := newSource(v.Path, r.config.Include)
 	dir, err := src.directory()
 	if err != nil {
 		return Snapshot{}, err
 	}
 	of := r.source(volumePath, v.Name)
-	previous, err := snapshot.FindPreviousManifests(ctx, r, of, nil)
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("finding the last snapshot of %s: %w", v.Name, err)
+	var previous []*snapshot.Manifest
+	if tag == "" {
+		if previous, err = snapshot.FindPreviousManifests(ctx, r, of, nil); err != nil {
+			return Snapshot{}, fmt.Errorf("finding the last snapshot of %s: %w", v.Name, err)
+		}
 	}
 	last := r.lastRecord(ctx, previous)
 	report.begin("backup", v.Name, 0, 0)
@@ -90,6 +98,9 @@ func (r *repository) snapshot(ctx context.Context, v Volume, report *Reporter) (
 		took := man.EndTime.Sub(man.StartTime)
 		man.StartTime = kopiafs.UTCTimestampFromTime(began)
 		man.EndTime = man.StartTime.Add(took)
+		if tag != "" {
+			man.Tags = map[string]string{tag: "true"}
+		}
 		return r.save(ctx, w, v, src, man, last)
 	})
 	if err != nil {
@@ -110,7 +121,10 @@ func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume
 	if err != nil {
 		return err
 	}
-	man.Tags = map[string]string{recordTag: string(id)}
+	if man.Tags == nil {
+		man.Tags = map[string]string{}
+	}
+	man.Tags[recordTag] = string(id)
 	if _, err := snapshot.SaveSnapshot(ctx, w, man); err != nil {
 		return fmt.Errorf("saving the snapshot of %s: %w", v.Name, err)
 	}
