@@ -59,7 +59,7 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	if !policy.DeletionTimestamp.IsZero() {
+	if !policy.DeletionTimestamp.IsZero() && !halfway(&policy.Status) {
 		return r.remove(ctx, policy)
 	}
 	if err := r.hold(ctx, policy); err != nil {
@@ -77,6 +77,7 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 	if err == nil {
 		err = r.follow(ctx, policy, facts, &pass)
 	}
+	r.dropRestore(policy, &pass, err)
 	judgePolicy(policy, &pass, err, r.Clock())
 	r.figures.note(policy, &pass.status)
 	if err := r.writeStatus(ctx, policy, pass.status, pass.ended); err != nil {
@@ -91,8 +92,8 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 // sleep until there is something to look at.
 func (r *PolicyReconciler) sleep(pass policyPass, look time.Time) time.Duration {
 	switch {
-	case pass.ended != nil:
-		return time.Millisecond // its Job can go, and what waits may begin
+	case pass.ended != nil, pass.stepped:
+		return time.Millisecond // its Job can go or come, and what waits may begin
 	case pass.status.Run != nil && r.young(pass.status.Run):
 		return time.Second // most are over soon
 	case pass.status.Run != nil:
@@ -117,6 +118,8 @@ type policyPass struct {
 	// began is true when something was begun, and ended is how something ended.
 	began bool
 	ended *v1alpha1.BackupOutcome
+	// stepped is true when something was decided that is done in the next pass, when it stands in the status.
+	stepped bool
 	// waiting says what something that is due waits for, trouble what keeps a Job from starting.
 	waiting, trouble string
 }
@@ -145,7 +148,13 @@ func (r *PolicyReconciler) withoutStack(ctx context.Context, policy *v1alpha1.Ba
 	if _, err := r.Backend.Apply(ctx, manifests.BackupRemoval(policy).Retaining()); err != nil {
 		return &backendError{err}
 	}
-	if run := pass.status.Run; run != nil {
+	switch run := pass.status.Run; {
+	case run == nil:
+	case halfway(&pass.status):
+		r.interrupted(pass, gone)
+	case run.InPlace:
+		r.abandon(policy, pass, v1alpha1.ReasonStackNotFound, gone.Error())
+	default:
 		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: v1alpha1.ReasonStackNotFound, Message: gone.Error()})
 	}
 	return gone
@@ -185,6 +194,9 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 	if request != nil && err == nil {
 		err = manifests.ValidateBackupRequest(policy, request)
 	}
+	if request != nil && err == nil && request.InPlace {
+		err = r.alone(ctx, facts.Stack, request)
+	}
 	if asked != pass.status.HandledRequest && errors.As(err, &wrong) {
 		r.refuse(policy, pass, request, asked, err)
 		return now, nil
@@ -195,12 +207,16 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 	if pass.waiting = unready(policy, facts.Stack, request); pass.waiting != "" {
 		return look, nil
 	}
-	if pass.waiting, err = r.occupied(ctx, policy); err != nil || pass.waiting != "" {
+	if pass.waiting, err = r.occupied(ctx, policy, request); err != nil || pass.waiting != "" {
+		r.taken.release(client.ObjectKeyFromObject(policy))
 		return look, err
 	}
 	pass.began = true
 	pass.status.HandledRequest = asked
 	pass.status.Run = &v1alpha1.BackupRun{BackupRequest: *request, StartedAt: metav1.NewTime(now.Truncate(time.Second)), Job: manifests.BackupJobName(policy.Name, request)}
+	if request.InPlace {
+		beginRestore(&pass.status)
+	}
 	return now, nil
 }
 
@@ -215,16 +231,20 @@ func (r *PolicyReconciler) refuse(policy *v1alpha1.BackupPolicy, pass *policyPas
 	r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()})
 }
 
-// unready says which volume a run has to wait for: one that is not there would be made by Podman, empty.
+// unready says which volume a run, or a restore in place, has to wait for: one that is not there would be made by Podman, empty.
 func unready(policy *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, request *v1alpha1.BackupRequest) string {
-	if request.Operation != v1alpha1.BackupRunNow {
+	names := policy.Spec.Volumes
+	switch {
+	case request.InPlace:
+		names = []v1alpha1.VolumeName{v1alpha1.VolumeName(request.Volume)}
+	case request.Operation != v1alpha1.BackupRunNow:
 		return ""
 	}
 	ready := map[string]bool{}
 	for _, v := range stack.Status.Volumes {
 		ready[v.Name] = v.Phase == "Ready"
 	}
-	for _, name := range policy.Spec.Volumes {
+	for _, name := range names {
 		if !ready[string(name)] {
 			return fmt.Sprintf("volume %s of stack %s is not there yet", name, stack.Name)
 		}
@@ -234,8 +254,8 @@ func unready(policy *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, request
 
 // follow renders the policy with what goes on, applies it, and looks how far that has come.
 func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPolicy, facts manifests.BackupFacts, pass *policyPass) error {
-	if run := pass.status.Run; run != nil {
-		facts.Request = &run.BackupRequest
+	if run := pass.status.Run; run != nil && trying(&pass.status) {
+		facts.Request, facts.Restore = &run.BackupRequest, pass.status.Restore
 	}
 	set, err := manifests.Backup(policy, facts)
 	if err != nil {
@@ -247,7 +267,11 @@ func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPo
 	}
 	pass.seen = observed{Set: set, Observation: seen}
 	pass.status.Refusals = refusals(seen.Refused)
-	if pass.status.Run != nil {
+	switch run := pass.status.Run; {
+	case run == nil:
+	case run.InPlace:
+		return r.followRestore(ctx, policy, pass)
+	default:
 		r.look(ctx, policy, pass)
 	}
 	return nil

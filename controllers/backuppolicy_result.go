@@ -18,8 +18,13 @@ import (
 // What the program of backups prints, as far as it is read: lines of JSON, of which the last is the result.
 type (
 	backupLine struct {
-		Progress *v1alpha1.BackupProgress `json:"progress"`
-		Result   *backupResult            `json:"result"`
+		Progress *backupProgress `json:"progress"`
+		Result   *backupResult   `json:"result"`
+	}
+	backupProgress struct {
+		v1alpha1.BackupProgress
+		// Stage of a restore in place.
+		Stage string `json:"stage"`
 	}
 	backupResult struct {
 		Succeeded bool              `json:"succeeded"`
@@ -39,6 +44,9 @@ type (
 		Restored []struct {
 			Files, Bytes int64
 		} `json:"restored"`
+		InPlace *struct {
+			Phase, Snapshot, Safety string
+		} `json:"inPlace"`
 		Pruned *struct {
 			Snapshots    []string
 			Blobs, Bytes int64
@@ -74,38 +82,51 @@ func hopeless(state backend.State, startedAt time.Time, deadline time.Duration, 
 	return now.After(startedAt.Add(patience))
 }
 
+// heard is what is known of the Job that goes on.
+type heard struct {
+	state backend.State
+	line  backupLine
+	// over is true when it will not be tried again.
+	over bool
+}
+
+// hear how far what goes on has come; found is false as long as its Job is not there.
+func (r *PolicyReconciler) hear(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) (h heard, found bool) {
+	run := pass.status.Run
+	if h.state, found = pass.seen.Find(manifests.Ref{Kind: "Job", Name: run.Job}); !found {
+		return h, false
+	}
+	h.over = h.state.Phase == backend.Succeeded ||
+		h.state.Phase == backend.Failed && (h.state.Reason == backend.ReasonBackoffLimit || h.state.Reason == backend.ReasonJobDeadline)
+	if n := len(h.state.Pods); n > 0 {
+		run.Pod = h.state.Pods[n-1].Name
+		h.line, _ = r.lastLine(ctx, policy, run.Pod, h.over)
+	}
+	if h.line.Progress != nil && !r.young(run) {
+		run.Progress = &h.line.Progress.BackupProgress
+	}
+	if h.state.Phase == backend.Failed && !h.over {
+		pass.trouble = h.state.Reason + ": " + h.state.Message
+	}
+	return h, true
+}
+
 // look how far what goes on has come, and finish it when it has ended.
 func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) {
 	run := pass.status.Run
-	state, found := pass.seen.Find(manifests.Ref{Kind: "Job", Name: run.Job})
-	if !found {
-		return
-	}
-	over := state.Phase == backend.Succeeded ||
-		state.Phase == backend.Failed && (state.Reason == backend.ReasonBackoffLimit || state.Reason == backend.ReasonJobDeadline)
-	line := backupLine{}
-	if n := len(state.Pods); n > 0 {
-		run.Pod = state.Pods[n-1].Name
-		line, _ = r.lastLine(ctx, policy, run.Pod, over)
-	}
-	if line.Progress != nil && !r.young(run) {
-		run.Progress = line.Progress
-	}
-	if state.Phase == backend.Failed && !over {
-		pass.trouble = state.Reason + ": " + state.Message
-	}
-	if over && line.Result != nil && r.lingers(policy, run) {
+	h, found := r.hear(ctx, policy, pass)
+	if !found || h.over && h.line.Result != nil && r.lingers(policy, run) {
 		return
 	}
 	switch {
-	case over && line.Result != nil:
-		r.conclude(policy, pass, line.Result)
-	case over && state.Phase == backend.Succeeded:
+	case h.over && h.line.Result != nil:
+		r.conclude(policy, pass, h.line.Result)
+	case h.over && h.state.Phase == backend.Succeeded:
 		r.finish(policy, pass, v1alpha1.BackupOutcome{Succeeded: true, Message: "done; its log is gone"})
-	case over:
-		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: state.Reason, Message: "the Job failed without a result: " + state.Message})
-	case hopeless(state, run.StartedAt.Time, manifests.BackupDeadline(policy), r.Clock()):
-		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: state.Reason, Message: "the Job was given up: " + state.Message})
+	case h.over:
+		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: h.state.Reason, Message: "the Job failed without a result: " + h.state.Message})
+	case hopeless(h.state, run.StartedAt.Time, manifests.BackupDeadline(policy), r.Clock()):
+		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: h.state.Reason, Message: "the Job was given up: " + h.state.Message})
 	}
 }
 
@@ -175,7 +196,10 @@ func (r *PolicyReconciler) conclude(policy *v1alpha1.BackupPolicy, pass *policyP
 	}
 	run := pass.status.Run
 	if run.Operation == v1alpha1.BackupRestore {
-		out.Volume = manifests.BackupTargetName(policy.Name, run.Into)
+		out.Volume = manifests.BackupRestoredClaim(policy, &run.BackupRequest)
+	}
+	if in := result.InPlace; in != nil {
+		out.SafetySnapshot = in.Safety
 	}
 	if out.Succeeded {
 		out.Message = summary(run, result, out)
@@ -207,6 +231,9 @@ func summary(run *v1alpha1.BackupRun, result *backupResult, out v1alpha1.BackupO
 	case v1alpha1.BackupTestRestore:
 		return fmt.Sprintf("restored %d files of %s, which are what was backed up", out.Files, human(out.Bytes))
 	case v1alpha1.BackupRestore:
+		if run.InPlace {
+			return fmt.Sprintf("restored %d files of %s in volume %s, in place; what was there before is in snapshot %s", out.Files, human(out.Bytes), run.Volume, out.SafetySnapshot)
+		}
 		return fmt.Sprintf("restored %d files of %s into volume %s", out.Files, human(out.Bytes), out.Volume)
 	case v1alpha1.BackupExport:
 		text := "exported"

@@ -158,16 +158,31 @@ func TestOneRepositoryIsTakenByOne(t *testing.T) {
 	g := NewWithT(t)
 	a, b := key("a"), key("b")
 	taken := newTaken()
-	_, ok := taken.take("host /srv", a)
+	_, ok := taken.take("host /srv", a, false)
 	g.Expect(ok).To(BeTrue())
-	_, ok = taken.take("host /srv", a)
+	_, ok = taken.take("host /srv", a, false)
 	g.Expect(ok).To(BeTrue())
-	by, ok := taken.take("host /srv", b)
+	by, ok := taken.take("host /srv", b, false)
 	g.Expect(ok).To(BeFalse())
 	g.Expect(by).To(Equal(a))
 	taken.release(a)
-	_, ok = taken.take("host /srv", b)
+	_, ok = taken.take("host /srv", b, false)
 	g.Expect(ok).To(BeTrue())
+}
+
+func TestAVolumeIsReadByManyOrWrittenByOne(t *testing.T) {
+	g := NewWithT(t)
+	a, b, c := key("a"), key("b"), key("c")
+	taken := newTaken()
+	may := func(policy types.NamespacedName, shared bool) bool {
+		_, ok := taken.take("volume", policy, shared)
+		return ok
+	}
+	g.Expect([]bool{may(a, true), may(b, true), may(c, false)}).To(Equal([]bool{true, true, false}))
+	taken.release(a)
+	g.Expect(may(c, false)).To(BeFalse())
+	taken.release(b)
+	g.Expect([]bool{may(c, false), may(a, true)}).To(Equal([]bool{true, false}))
 }
 
 func TestLastLineOfALog(t *testing.T) {

@@ -19,11 +19,9 @@ const defaultHistory = 10
 // finish writes down how what goes on has ended.
 func (r *PolicyReconciler) finish(policy *v1alpha1.BackupPolicy, pass *policyPass, out v1alpha1.BackupOutcome) {
 	run := pass.status.Run
-	out.Operation, out.ID, out.From, out.StartedAt = run.Operation, run.ID, run.From, run.StartedAt
+	out.Operation, out.ID, out.From, out.InPlace, out.StartedAt = run.Operation, run.ID, run.From, run.InPlace, run.StartedAt
 	out.EndedAt = metav1.NewTime(r.Clock().Truncate(time.Second))
-	if len(out.Message) > 2000 {
-		out.Message = out.Message[:2000] + " …"
-	}
+	out.Message = bounded(out.Message)
 	record(policy, &pass.status, out)
 	pass.status.Run, pass.ended = nil, &out
 }
@@ -92,8 +90,11 @@ func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err er
 			return verdict{stalled: true, reason: conditionReason(s), message: s.Ref.String() + ": " + s.Message}
 		}
 	}
+	if v, is := restoreVerdict(status, pass); is {
+		return v
+	}
 	for _, o := range status.Last {
-		if o.Succeeded {
+		if o.Succeeded || o.InPlace && madeUpFor(o, status.Last) {
 			continue
 		}
 		text := fmt.Sprintf("%s of %s failed: %s: %s", o.Operation, o.StartedAt.UTC().Format(time.RFC3339), o.Reason, o.Message)
@@ -103,6 +104,8 @@ func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err er
 		switch {
 		case o.Reason == "RepositoryDamaged" || o.Reason == "RestoreDiffers":
 			return verdict{stalled: true, reason: v1alpha1.ReasonVerificationFailed, message: text}
+		case o.InPlace:
+			return verdict{reconciling: true, reason: v1alpha1.ReasonRestoreFailed, message: text}
 		case o.Operation == v1alpha1.BackupRunNow:
 			return verdict{reconciling: true, reason: v1alpha1.ReasonBackupFailed, message: text}
 		case o.Operation == v1alpha1.BackupVerify || o.Operation == v1alpha1.BackupTestRestore:
@@ -124,4 +127,28 @@ func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err er
 		v.message += "; next at " + status.NextRun.UTC().Format(time.RFC3339)
 	}
 	return v
+}
+
+// restoreVerdict is that on a policy that restores in place.
+func restoreVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass) (verdict, bool) {
+	restore := status.Restore
+	if status.Run == nil || !status.Run.InPlace || restore == nil {
+		return verdict{}, false
+	}
+	trouble := cmp.Or(pass.trouble, restore.Message)
+	v := verdict{reconciling: true, reason: v1alpha1.ReasonRestoreInProgress}
+	v.message = fmt.Sprintf("volume %s is restored in place (%s)", restore.Volume, restore.Phase)
+	if trouble != "" {
+		v.message += fmt.Sprintf("; attempt %d: %s", restore.Attempts, trouble)
+	}
+	return v, true
+}
+
+// madeUpFor is a restore in place that failed when something that was begun later has succeeded: what was damaged, when contents
+// were read.
+func madeUpFor(failed v1alpha1.BackupOutcome, last []v1alpha1.BackupOutcome) bool {
+	return slices.ContainsFunc(last, func(o v1alpha1.BackupOutcome) bool {
+		looked := o.Operation == v1alpha1.BackupVerify && o.Coverage != "" || o.Operation == v1alpha1.BackupTestRestore
+		return o.Succeeded && o.From == "" && !o.StartedAt.Before(&failed.EndedAt) && (looked || failed.Reason != "RepositoryDamaged")
+	})
 }

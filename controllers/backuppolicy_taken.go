@@ -11,32 +11,38 @@ import (
 	"mockup.dev/mockup/api/v1alpha1"
 )
 
-// taken are the repositories that something is being done to, each by one policy. The statuses say the same, but a cache may
-// lag behind what was just begun.
+// taken are the repositories and volumes that something is being done to: to be written by one policy, or read by several.
+// The statuses say the same, but a cache may lag behind what was just begun.
 type taken struct {
 	mu sync.Mutex
-	by map[string]types.NamespacedName
+	// by policy, whether it lets others do the same.
+	by map[string]map[types.NamespacedName]bool
 }
 
-func newTaken() *taken { return &taken{by: map[string]types.NamespacedName{}} }
+func newTaken() *taken { return &taken{by: map[string]map[types.NamespacedName]bool{}} }
 
-// take a repository, or tell who has it.
-func (t *taken) take(repository string, policy types.NamespacedName) (by types.NamespacedName, ok bool) {
+// take something, shared or alone, or tell who has it.
+func (t *taken) take(what string, policy types.NamespacedName, shared bool) (by types.NamespacedName, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if other, is := t.by[repository]; is && other != policy {
-		return other, false
+	for other, shares := range t.by[what] {
+		if other != policy && !(shared && shares) {
+			return other, false
+		}
 	}
-	t.by[repository] = policy
+	if t.by[what] == nil {
+		t.by[what] = map[types.NamespacedName]bool{}
+	}
+	t.by[what][policy] = shared
 	return policy, true
 }
 
 func (t *taken) release(policy types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for repository, by := range t.by {
-		if by == policy {
-			delete(t.by, repository)
+	for what, by := range t.by {
+		if delete(by, policy); len(by) == 0 {
+			delete(t.by, what)
 		}
 	}
 }
@@ -53,8 +59,11 @@ func repositoryOf(p *v1alpha1.BackupPolicy) string {
 	return "volume " + keyOf(p)
 }
 
-// occupied takes the policy's repository, or says who works on it.
-func (r *PolicyReconciler) occupied(ctx context.Context, policy *v1alpha1.BackupPolicy) (string, error) {
+// occupied takes the policy's repository and the volumes that are concerned, or says who works on them.
+func (r *PolicyReconciler) occupied(ctx context.Context, policy *v1alpha1.BackupPolicy, request *v1alpha1.BackupRequest) (string, error) {
+	if waiting, err := r.contended(ctx, policy, request); err != nil || waiting != "" {
+		return waiting, err
+	}
 	var all v1alpha1.BackupPolicyList
 	if err := r.client.List(ctx, &all); err != nil {
 		return "", fmt.Errorf("listing policies: %w", err)
@@ -66,7 +75,7 @@ func (r *PolicyReconciler) occupied(ctx context.Context, policy *v1alpha1.Backup
 			return fmt.Sprintf("policy %s works on the same repository", otherKey), nil
 		}
 	}
-	if by, ok := r.taken.take(mine, key); !ok {
+	if by, ok := r.taken.take(mine, key, false); !ok {
 		return fmt.Sprintf("policy %s works on the same repository", by), nil
 	}
 	return "", nil

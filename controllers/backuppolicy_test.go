@@ -148,6 +148,7 @@ var _ = Describe("a BackupPolicy", func() {
 		stack := withVolume(newStack("misled"))
 		Expect(k8s.Create(ctx, stack)).To(Succeed())
 		p := newPolicy(stack, "files")
+		p.Spec.Copies, p.Spec.HistoryLimit = []v1alpha1.BackupCopy{{Name: "disk", HostPath: "/srv/copies"}}, 50
 		Expect(k8s.Create(ctx, p)).To(Succeed())
 		Eventually(is(p, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"))
 		for i, c := range []struct{ request, reason string }{
@@ -160,6 +161,11 @@ var _ = Describe("a BackupPolicy", func() {
 			{`{"id":"g","operation":"browse","from":"offsite"}`, "none of the policy's copies"},
 			{`{"id":"A B","operation":"run"}`, "request.id"},
 			{`{"id":"h","op":"run"}`, "unknown field"},
+			{`{"id":"i","operation":"restore","volume":"store","into":"x","inPlace":true}`, "request.into: \"x\" goes with no restore in place"},
+			{`{"id":"j","operation":"restore","volume":"store","inPlace":true,"from":"disk"}`, "request.from: \"disk\" goes with no restore in place"},
+			{`{"id":"k","operation":"run","inPlace":true}`, "request.inPlace: \"true\" is for a restore"},
+			{`{"id":"l","operation":"restore","inPlace":true}`, "request.volume: must name one"},
+			{`{"id":"seventeen-letters","operation":"restore","volume":"store","inPlace":true}`, "at most 16 characters"},
 		} {
 			asks(p, c.request)
 			Eventually(history(p), patience).Should(HaveLen(i+1), c.request)

@@ -128,6 +128,11 @@ func refusals(refused []backend.Refusal) []v1alpha1.Refusal {
 	return out
 }
 
+// expected reasons of not being ready are nothing to warn of.
+func expected(reason string) bool {
+	return slices.Contains([]string{v1alpha1.ReasonProgressing, v1alpha1.ReasonDeleting, v1alpha1.ReasonRestoreInProgress}, reason)
+}
+
 // transition is an event to tell.
 type transition struct{ kind, reason, message string }
 
@@ -137,7 +142,7 @@ func transitions(before, after []metav1.Condition) []transition {
 	old, now := meta.FindStatusCondition(before, v1alpha1.ConditionReady), meta.FindStatusCondition(after, v1alpha1.ConditionReady)
 	if now != nil && (old == nil || old.Status != now.Status || old.Reason != now.Reason) {
 		kind := corev1.EventTypeNormal
-		if now.Status != metav1.ConditionTrue && now.Reason != v1alpha1.ReasonProgressing && now.Reason != v1alpha1.ReasonDeleting {
+		if now.Status != metav1.ConditionTrue && !expected(now.Reason) {
 			kind = corev1.EventTypeWarning
 		}
 		out = append(out, transition{kind, now.Reason, now.Message})

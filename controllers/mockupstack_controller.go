@@ -84,13 +84,15 @@ func (r *StackReconciler) apply(ctx context.Context, stack *v1alpha1.MockupStack
 	if err != nil {
 		return observed{}, &backendError{err}
 	}
-	return observed{Set: set, Observation: seen}, nil
+	return observed{Set: set, Observation: seen, Restoring: facts.Restoring}, nil
 }
 
 // observed is what a pass has seen of what it asked for.
 type observed struct {
 	manifests.Set
 	backend.Observation
+	// Restoring are the volumes of a stack that are restored in place.
+	Restoring []manifests.Restoring
 }
 
 // remove takes everything of the stack away but retained volumes, and lets it go when nothing else is left.
@@ -122,6 +124,7 @@ func (r *StackReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 		For(&v1alpha1.MockupStack{}, forChangedSpec()).
 		Watches(&v1alpha1.MockupStack{}, r.siblings(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ObservabilityAddon{}, handler.EnqueueRequestsFromMapFunc(watched), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.BackupPolicy{}, handler.EnqueueRequestsFromMapFunc(restored), forRestores()).
 		WatchesRawSource(changes.of("MockupStack")).
 		WatchesMetadata(metadataOf("Secret"), r.referring("Secret")).
 		WatchesMetadata(metadataOf("ConfigMap"), r.referring("ConfigMap")).

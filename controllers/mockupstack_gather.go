@@ -37,6 +37,9 @@ func (r *StackReconciler) gather(ctx context.Context, stack *v1alpha1.MockupStac
 	if facts.Tracing, err = r.tracing(ctx, stack); err != nil {
 		return facts, err
 	}
+	if facts.Restoring, err = r.restoring(ctx, stack); err != nil {
+		return facts, err
+	}
 	facts.Secrets, facts.ConfigMaps, err = r.references.read(ctx, stack.Namespace, manifests.StackReferences(stack))
 	return facts, err
 }

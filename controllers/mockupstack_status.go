@@ -19,10 +19,14 @@ func stackStatus(stack *v1alpha1.MockupStack, seen observed, applyErr error, now
 	if applyErr == nil {
 		seen.Observation.Objects = judged(seen.Observation.Objects, saidOf(stack))
 		fillWorkloads(&status, stack, seen)
-		status.Volumes = volumeStatuses(stack, seen.Observation)
+		status.Volumes = volumeStatuses(stack, seen)
 		status.Refusals = refusals(seen.Refused)
 	}
-	setConditions(&status.Conditions, verdictOf(seen, applyErr), stack.Generation, now)
+	v := verdictOf(seen, applyErr)
+	if len(seen.Restoring) > 0 && !v.stalled {
+		v = restoringVerdict(stack, seen.Restoring)
+	}
+	setConditions(&status.Conditions, v, stack.Generation, now)
 	return status
 }
 
@@ -81,6 +85,9 @@ func workloadStatus(stack *v1alpha1.MockupStack, component string, seen observed
 		Updated: fmt.Sprintf("%d/%d", state.Updated, state.Desired), RestartedAt: manifests.RestartedAt(stack, component),
 		Restarts: state.Restarts, Image: state.Image, Reason: state.Reason, Message: state.Message,
 	}
+	if text := withheld(stack, component, seen.Restoring); text != "" && state.Phase != backend.Failed {
+		w.Phase, w.Reason, w.Message = string(backend.NotReady), v1alpha1.ReasonRestoreInProgress, text
+	}
 	for _, p := range state.Pods {
 		if p.Ready {
 			w.Addresses = append(w.Addresses, addressList(p)...)
@@ -129,11 +136,11 @@ func serviceEndpoints(s *v1alpha1.Service) []string {
 	return out
 }
 
-func volumeStatuses(stack *v1alpha1.MockupStack, seen backend.Observation) []v1alpha1.VolumeStatus {
+func volumeStatuses(stack *v1alpha1.MockupStack, seen observed) []v1alpha1.VolumeStatus {
 	var out []v1alpha1.VolumeStatus
 	for _, v := range stack.Spec.Volumes {
 		claim := manifests.ClaimName(stack.Name, v.Name)
-		status := v1alpha1.VolumeStatus{Name: v.Name, Phase: string(backend.Pending), Claim: claim}
+		status := v1alpha1.VolumeStatus{Name: v.Name, Phase: string(backend.Pending), Claim: claim, ReleasedFor: releasedFor(stack, v.Name, seen)}
 		if s, ok := seen.Find(manifests.Ref{Kind: "PersistentVolumeClaim", Name: claim}); ok {
 			status.Phase, status.Message = string(s.Phase), s.Message
 		}

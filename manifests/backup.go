@@ -21,6 +21,8 @@ type BackupFacts struct {
 	Secrets map[string]*corev1.Secret
 	// Request is what is being done; nil while nothing is.
 	Request *v1alpha1.BackupRequest
+	// Restore is how far it has come, of a restore in place.
+	Restore *v1alpha1.InPlaceRestore
 }
 
 // BackupOwner is the owner of what Backup renders for p.
@@ -38,11 +40,11 @@ func Backup(p *v1alpha1.BackupPolicy, f BackupFacts) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	if err := validateBackup(p, f.Stack, f.Request); err != nil {
+	if err := validateBackup(p, f.Stack, f.Request, f.Restore); err != nil {
 		return Set{}, err
 	}
 	r := &backupRenderer{
-		policy: p, stack: f.Stack, owner: BackupOwner(p), request: f.Request,
+		policy: p, stack: f.Stack, owner: BackupOwner(p), request: f.Request, restore: f.Restore,
 		facts: StackFacts{Images: f.Images, Secrets: f.Secrets},
 	}
 	set := Set{Owner: r.owner, Networks: networksOf(stack)}
@@ -118,6 +120,7 @@ type backupRenderer struct {
 	stack   *v1alpha1.MockupStack
 	owner   Owner
 	request *v1alpha1.BackupRequest
+	restore *v1alpha1.InPlaceRestore
 	facts   StackFacts
 }
 
@@ -148,7 +151,7 @@ func (r *backupRenderer) claim(name string, spec corev1.PersistentVolumeClaimSpe
 
 // target is the claim of the new volume that a restore fills.
 func (r *backupRenderer) target() *corev1.PersistentVolumeClaim {
-	if r.request.Operation != v1alpha1.BackupRestore {
+	if r.request.Operation != v1alpha1.BackupRestore || r.request.InPlace {
 		return nil
 	}
 	size := nominalClaimSize()
@@ -160,13 +163,17 @@ func (r *backupRenderer) target() *corev1.PersistentVolumeClaim {
 	return r.claim(BackupTargetName(r.policy.Name, r.request.Into), claimSpec(*size))
 }
 
-// sources are the stack's claims that a run reads.
+// sources are the stack's claims that a run reads, or that a restore in place writes to.
 func (r *backupRenderer) sources(stack Set) []*corev1.PersistentVolumeClaim {
-	if r.request.Operation != v1alpha1.BackupRunNow {
-		return nil
+	var names []v1alpha1.VolumeName
+	switch {
+	case r.request.Operation == v1alpha1.BackupRunNow:
+		names = r.policy.Spec.Volumes
+	case r.request.InPlace:
+		names = []v1alpha1.VolumeName{v1alpha1.VolumeName(r.request.Volume)}
 	}
 	var out []*corev1.PersistentVolumeClaim
-	for _, name := range r.policy.Spec.Volumes {
+	for _, name := range names {
 		for _, o := range stack.Objects {
 			if claim, ok := o.(*corev1.PersistentVolumeClaim); ok && claim.Name == ClaimName(r.stack.Name, string(name)) {
 				out = append(out, claim)
@@ -184,7 +191,7 @@ func (r *backupRenderer) config() *corev1.ConfigMap {
 
 // job does what is asked for, once: whether it is tried again is for the schedule to say.
 func (r *backupRenderer) job(config string) *batchv1.Job {
-	name := BackupJobName(r.policy.Name, r.request)
+	name := r.jobName()
 	labels := r.labels()
 	labels[LabelWorkload] = name
 	if n := firstWayOut(r.stack); n != "" {
@@ -203,6 +210,13 @@ func (r *backupRenderer) job(config string) *batchv1.Job {
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations}, Spec: pod},
 		},
 	}
+}
+
+func (r *backupRenderer) jobName() string {
+	if r.request.InPlace {
+		return RestoreJobName(r.policy.Name, r.request, r.restore)
+	}
+	return BackupJobName(r.policy.Name, r.request)
 }
 
 // firstWayOut is the first network of a stack that has one, or the first.

@@ -49,7 +49,7 @@ func (r *backupRenderer) pod(config string) corev1.PodSpec {
 			mount(&pod, claimVolumeOf(ClaimName(r.stack.Name, string(v))), backupVolumes+"/"+string(v), true)
 		}
 	case v1alpha1.BackupRestore:
-		mount(&pod, claimVolumeOf(BackupTargetName(r.policy.Name, r.request.Into)), backupTarget, false)
+		mount(&pod, claimVolumeOf(BackupRestoredClaim(r.policy, r.request)), backupTarget, false)
 	case v1alpha1.BackupTestRestore:
 		mount(&pod, emptyDir(emptyDirName(r.owner.Name, ComponentBackup, "scratch"), nil), backupScratch, false)
 	}
@@ -120,6 +120,12 @@ func (r *backupRenderer) args() []string {
 		}
 	case v1alpha1.BackupRestore:
 		add("into", backupTarget)
+		if q.InPlace {
+			add("in-place", RestoreToken(r.restore))
+			if r.restore.RollBack {
+				args = append(args, "--roll-back")
+			}
+		}
 	case v1alpha1.BackupTestRestore:
 		add("scratch", backupScratch)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // validateBackup checks what rendering relies on, as validateStack does for a stack; q is nil while nothing is being done.
-func validateBackup(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, q *v1alpha1.BackupRequest) error {
+func validateBackup(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, q *v1alpha1.BackupRequest, restore *v1alpha1.InPlaceRestore) error {
 	v := &validator{stack: stack, names: map[string]string{}}
 	owner := BackupOwner(p)
 	v.serviceName("metadata.name", owner.Name)
@@ -41,6 +41,9 @@ func validateBackup(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, q *v1
 	v.resources("spec.program.resources", p.Spec.Program.Resources)
 	if q != nil {
 		v.errs = append(v.errs, ValidateBackupRequest(p, q))
+		if q.InPlace && restore == nil {
+			v.reject("request.inPlace", "true", "needs a restore that has begun")
+		}
 	}
 	return errors.Join(v.errs...)
 }
@@ -105,10 +108,17 @@ func ValidateBackupRequest(p *v1alpha1.BackupPolicy, q *v1alpha1.BackupRequest) 
 
 func (v *validator) restoreRequest(p *v1alpha1.BackupPolicy, q *v1alpha1.BackupRequest) {
 	if q.Operation != v1alpha1.BackupRestore {
+		if q.InPlace {
+			v.reject("request.inPlace", "true", "is for a restore")
+		}
 		return
 	}
 	if q.Volume == "" {
 		v.reject("request.volume", "", "must name one of the volumes")
+	}
+	if q.InPlace {
+		v.inPlaceRequest(q)
+		return
 	}
 	target := BackupTargetName(p.Name, q.Into)
 	if reasons := validation.IsDNS1123Label(q.Into); len(reasons) > 0 || len(target) > maxLabel {
@@ -116,5 +126,20 @@ func (v *validator) restoreRequest(p *v1alpha1.BackupPolicy, q *v1alpha1.BackupR
 	}
 	if target == BackupRepositoryName(p.Name) {
 		v.reject("request.into", q.Into, "is the volume of the repository")
+	}
+}
+
+// maxInPlaceID leaves room for the number of the attempt in the name of a Job.
+const maxInPlaceID = 16
+
+func (v *validator) inPlaceRequest(q *v1alpha1.BackupRequest) {
+	if q.Into != "" {
+		v.reject("request.into", q.Into, "goes with no restore in place: it is either into a new volume or in place")
+	}
+	if q.From != "" {
+		v.reject("request.from", q.From, "goes with no restore in place: restore from a copy into a new volume")
+	}
+	if len(q.ID) > maxInPlaceID {
+		v.reject("request.id", q.ID, fmt.Sprintf("must be at most %d characters for a restore in place", maxInPlaceID))
 	}
 }

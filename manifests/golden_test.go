@@ -34,6 +34,7 @@ type testCase struct {
 	addon   *v1alpha1.ObservabilityAddon
 	policy  *v1alpha1.BackupPolicy
 	request *v1alpha1.BackupRequest
+	restore *v1alpha1.InPlaceRestore
 	facts   StackFacts
 }
 
@@ -44,7 +45,7 @@ func (c testCase) addonFacts() ObservabilityFacts {
 
 // backupFacts are the facts about the policy of c.
 func (c testCase) backupFacts() BackupFacts {
-	return BackupFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets, Request: c.request}
+	return BackupFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets, Request: c.request, Restore: c.restore}
 }
 
 // testCases are the pairs in testdata: stacks.
@@ -100,8 +101,10 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 	t.Helper()
 	var kind metav1.TypeMeta
 	other := struct {
-		Images  map[string]string
-		Request *v1alpha1.BackupRequest
+		Images    map[string]string
+		Request   *v1alpha1.BackupRequest
+		Restore   *v1alpha1.InPlaceRestore
+		Restoring []Restoring
 	}{}
 	stack, secret, configMap := &v1alpha1.MockupStack{}, &corev1.Secret{}, &corev1.ConfigMap{}
 	addon, policy := &v1alpha1.ObservabilityAddon{}, &v1alpha1.BackupPolicy{}
@@ -134,8 +137,9 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 			c.facts.Images = other.Images
 		}
 		if other.Request != nil {
-			c.request = other.Request
+			c.request, c.restore = other.Request, other.Restore
 		}
+		c.facts.Restoring = other.Restoring
 	}
 }
 
@@ -226,7 +230,7 @@ func TestRenderingIsDeterministic(t *testing.T) {
 		_, want := render(t, c)
 		for i := range map[bool]int{false: 100, true: 5}[c.addon != nil] {
 			shuffled := c
-			shuffled.facts = StackFacts{Images: shuffle(c.facts.Images), Secrets: shuffle(c.facts.Secrets), ConfigMaps: shuffle(c.facts.ConfigMaps)}
+			shuffled.facts = StackFacts{Images: shuffle(c.facts.Images), Secrets: shuffle(c.facts.Secrets), ConfigMaps: shuffle(c.facts.ConfigMaps), Restoring: c.facts.Restoring}
 			if _, got := render(t, shuffled); !bytes.Equal(got, want) {
 				t.Fatalf("%s: rendering %d differs at:\n%s", c.name, i, firstDifference(got, want))
 			}

@@ -22,6 +22,8 @@ type StackFacts struct {
 	ConfigMaps map[string]*corev1.ConfigMap
 	// Tracing is where traces go; nil if nobody takes them.
 	Tracing *Tracing
+	// Restoring are the volumes that are restored in place: no service that mounts one of them runs.
+	Restoring []Restoring
 }
 
 // Reference is one place of a resource that needs a Secret or ConfigMap of its namespace.

@@ -48,9 +48,17 @@ func (r *renderer) service(s *v1alpha1.Service) component {
 		services = append(services, r.podsService(s))
 	}
 	return component{configs: env.configs, services: services, deployment: r.deployment(workload{
-		component: s.Name, replicas: replicas(s), rollout: serviceRollout(s), networks: s.Networks,
+		component: s.Name, replicas: r.replicas(s), rollout: serviceRollout(s), networks: s.Networks,
 		annotations: env.annotations, grace: grace(s), pod: pod,
 	})}
+}
+
+// replicas that run now: none as long as a volume of the service is restored in place.
+func (r *renderer) replicas(s *v1alpha1.Service) int32 {
+	if StoppedBy(s, r.facts.Restoring) != nil {
+		return 0
+	}
+	return replicas(s)
 }
 
 func replicas(s *v1alpha1.Service) int32 {

@@ -50,6 +50,10 @@ type BackupPolicyStatus struct {
 	// run is what is being done.
 	// +optional
 	Run *BackupRun `json:"run,omitempty"`
+	// restore is the newest restore in place. Until it has ended, nobody else mounts the volume: the services that do are
+	// stopped, with the reason RestoreInProgress.
+	// +optional
+	Restore *InPlaceRestore `json:"restore,omitempty"`
 	// last is how the newest operation of each kind ended, apart for the repository and each of its copies.
 	// +optional
 	// +listType=atomic
@@ -104,9 +108,13 @@ type BackupRequest struct {
 	// +optional
 	// +listType=atomic
 	Paths []string `json:"paths,omitempty"`
-	// into is the name of the new volume of a restore.
+	// into is the name of the new volume of a restore. A restore has either this or inPlace.
 	// +optional
 	Into string `json:"into,omitempty"`
+	// inPlace restores into the volume itself: its services are stopped, what is there is kept in a safety snapshot, and comes
+	// back if anything fails.
+	// +optional
+	InPlace bool `json:"inPlace,omitempty"`
 	// from is the copy that is read in place of the repository.
 	// +optional
 	From string `json:"from,omitempty"`
@@ -129,6 +137,77 @@ type BackupRun struct {
 	// progress as last heard of.
 	// +optional
 	Progress *BackupProgress `json:"progress,omitempty"`
+}
+
+// RestorePhase is how far a restore in place has come.
+//
+// +kubebuilder:validation:Enum=StoppingServices;TakingSafetySnapshot;Restoring;Comparing;RollingBack;Succeeded;RolledBack;Failed
+type RestorePhase string
+
+// The phases. The last three are ends.
+const (
+	// RestoreStoppingServices: nothing has been touched, and it is waited for the last pod that mounts the volume to go.
+	RestoreStoppingServices RestorePhase = "StoppingServices"
+	// RestoreTakingSafetySnapshot: what is in the volume is backed up, and the backup read again.
+	RestoreTakingSafetySnapshot RestorePhase = "TakingSafetySnapshot"
+	// RestoreRestoring: the volume is half restored.
+	RestoreRestoring RestorePhase = "Restoring"
+	// RestoreComparing: what was restored is compared with what was backed up.
+	RestoreComparing RestorePhase = "Comparing"
+	// RestoreRollingBack: something failed, and the safety snapshot is restored; as often as it takes.
+	RestoreRollingBack RestorePhase = "RollingBack"
+	// RestoreSucceeded: the volume is what was backed up.
+	RestoreSucceeded RestorePhase = "Succeeded"
+	// RestoreRolledBack: something failed, and the volume is what it was before.
+	RestoreRolledBack RestorePhase = "RolledBack"
+	// RestoreFailed: something failed before the volume was touched.
+	RestoreFailed RestorePhase = "Failed"
+)
+
+// Over tells whether a phase is an end, after which the volume is whole and served again.
+func (p RestorePhase) Over() bool {
+	return p == RestoreSucceeded || p == RestoreRolledBack || p == RestoreFailed
+}
+
+// InPlaceRestore is a restore of a volume into itself.
+type InPlaceRestore struct {
+	// id of the request.
+	ID string `json:"id"`
+	// volume of the stack.
+	Volume string `json:"volume"`
+	// phase is StoppingServices, TakingSafetySnapshot, Restoring, Comparing or RollingBack; it ends with Succeeded, RolledBack
+	// (the volume is what it was before) or Failed (it was not touched).
+	Phase RestorePhase `json:"phase"`
+	// startedAt is when the services were first asked to stop.
+	StartedAt metav1.Time `json:"startedAt"`
+	// endedAt is when they could start again.
+	// +optional
+	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// snapshot that is restored.
+	// +optional
+	Snapshot string `json:"snapshot,omitempty"`
+	// safetySnapshot has what was in the volume before. It can be restored by its ID, to undo a restore.
+	// +optional
+	SafetySnapshot string `json:"safetySnapshot,omitempty"`
+	// attempts that were begun, each a Job; 0 as long as services are being stopped.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// attemptedAt is when the newest was begun.
+	// +optional
+	AttemptedAt *metav1.Time `json:"attemptedAt,omitempty"`
+	// nextAttempt is when the next is begun, after one that came to no end.
+	// +optional
+	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
+	// rollBack has the next attempts restore the safety snapshot only.
+	// +optional
+	RollBack bool `json:"rollBack,omitempty"`
+	// abandoned before the volume was touched: it has failed as soon as its Job is gone.
+	// +optional
+	Abandoned bool `json:"abandoned,omitempty"`
+	// message says why it failed, or what it waits for.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Message string `json:"message,omitempty"`
 }
 
 // BackupProgress of an operation.
@@ -165,6 +244,9 @@ type BackupOutcome struct {
 	// from is the copy that was read in place of the repository.
 	// +optional
 	From string `json:"from,omitempty"`
+	// inPlace tells whether a restore was one into the volume itself.
+	// +optional
+	InPlace bool `json:"inPlace,omitempty"`
 	// startedAt is when it began.
 	StartedAt metav1.Time `json:"startedAt"`
 	// endedAt is when it ended.
@@ -193,6 +275,9 @@ type BackupOutcome struct {
 	// volume that was restored into, as the backend calls its claim.
 	// +optional
 	Volume string `json:"volume,omitempty"`
+	// safetySnapshot has what was there before a restore in place.
+	// +optional
+	SafetySnapshot string `json:"safetySnapshot,omitempty"`
 }
 
 // BackupSnapshot is one that there is.

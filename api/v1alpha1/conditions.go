@@ -45,6 +45,10 @@ const (
 	ReasonReferenceMissing = "ReferenceMissing"
 	// ReasonBackupFailed: the newest backup failed; the message says why. The next one is tried as scheduled.
 	ReasonBackupFailed = "BackupFailed"
+	// ReasonRestoreInProgress: a volume is restored in place, and the services that mount it are stopped until it is whole.
+	ReasonRestoreInProgress = "RestoreInProgress"
+	// ReasonRestoreFailed: the newest restore in place failed, and the volume is what it was before; the message says why.
+	ReasonRestoreFailed = "RestoreFailed"
 	// ReasonVerificationFailed: what is kept is not what was stored; the message names what is damaged or differs.
 	ReasonVerificationFailed = "VerificationFailed"
 )

@@ -222,6 +222,10 @@ type VolumeStatus struct {
 	// claim is the name of the PersistentVolumeClaim, or of the adopted volume.
 	// +optional
 	Claim string `json:"claim,omitempty"`
+	// releasedFor is the restore in place, as POLICY/ID, for which no service mounts the volume any more. The restore begins
+	// when it stands here.
+	// +optional
+	ReleasedFor string `json:"releasedFor,omitempty"`
 	// message for a person.
 	// +optional
 	Message string `json:"message,omitempty"`

@@ -95,6 +95,9 @@ func (o *operation) restoreInPlace() error {
 		return err
 	}
 	o.result.InPlace = &j.InPlace
+	if j.Safety == "" && want.RollBack {
+		return o.untouched(j, &Failure{Reason: ReasonFailed, Err: errors.New("it was given up before anything was touched")})
+	}
 	if j.Safety == "" {
 		if err := o.prepare(v, j); err != nil {
 			return o.untouched(j, err)

@@ -83,6 +83,9 @@ type State struct {
 	Image string
 	// Pods of a workload.
 	Pods []Pod
+	// Passing counts the pods of a workload beside those: being made, or on their way out and maybe still running. Nothing of a
+	// workload that wants no pods runs any more when it is Ready, with none of either kind.
+	Passing int32
 }
 
 // Pod of a workload.

@@ -258,7 +258,7 @@ func (c Case) Run(t T, h Harness) {
 func Cases() []Case {
 	var all []Case
 	for _, chapter := range [][]Case{
-		createCases, changeCases, rollOutCases, reloadCases, tellCases, removeCases, ownerCases, lentCases, failureCases, crashCases, jobCases, initCases,
+		createCases, changeCases, rollOutCases, reloadCases, tellCases, removeCases, ownerCases, lentCases, noneCases, failureCases, crashCases, jobCases, initCases,
 		endCases, nameCases, networkCases, policyCases, changesCases, driftCases, podsCases, callCases,
 	} {
 		all = append(all, chapter...)

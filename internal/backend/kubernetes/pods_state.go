@@ -20,6 +20,7 @@ func addPods(state *backend.State, pods []corev1.Pod) {
 			state.ExitCode = new(end.ExitCode)
 		}
 		if pod.DeletionTimestamp != nil {
+			state.Passing++
 			continue
 		}
 		seen := backend.Pod{Name: pod.Name, Ready: isReady(pod)}

@@ -116,6 +116,22 @@ func (w *World) Kill(namespace, name string) error {
 	return nil
 }
 
+// Finish ends the main process of a pod, which has printed lines.
+func (w *World) Finish(namespace, name string, code int, lines ...string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t, p := w.findPod(namespace, name)
+	if p == nil {
+		return fmt.Errorf("there is no pod %s in %s", name, namespace)
+	}
+	p.logs = append(p.logs, lines...)
+	if p.running {
+		w.ended(p, p.main(), code)
+	}
+	w.report(t.owner)
+	return nil
+}
+
 // RemovePod takes a pod away at once.
 func (w *World) RemovePod(namespace, name string) error {
 	w.mu.Lock()

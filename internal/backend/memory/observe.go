@@ -68,7 +68,9 @@ func (s *step) addPods(state *backend.State, th *thing) {
 		if p.ready {
 			state.Ready++
 		}
-		if !p.terminating {
+		if p.terminating {
+			state.Passing++
+		} else {
 			state.Pods = append(state.Pods, backend.Pod{Name: p.name, Ready: p.ready, Addresses: copyOf(p.addresses)})
 		}
 	}

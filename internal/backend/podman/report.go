@@ -143,10 +143,12 @@ func (j *judgement) workload(w *wantedWorkload) backend.State {
 	}
 	p := planner{wanted: j.wanted, seen: j.seen}
 	c := p.crew(w)
-	state.Updated = int32(len(c.fresh))
+	state.Updated, state.Passing = int32(len(c.fresh)), int32(c.leaving)
 	for _, m := range slices.Concat(c.fresh, c.old) {
 		if m.pod.id != "" {
 			j.count(w, m, &state)
+		} else {
+			state.Passing++
 		}
 	}
 	settled := len(c.fresh) == w.replicas && len(c.old) == 0
