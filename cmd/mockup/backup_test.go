@@ -100,9 +100,47 @@ func TestProgressIsPrintedOnce(t *testing.T) {
 	left := int64(65)
 	p := &backupProgress{w: &out}
 	run := &v1alpha1.BackupRun{Progress: &v1alpha1.BackupProgress{Phase: "backup", Subject: "files", Files: 3, TotalFiles: 9, Bytes: 1_500_000, TotalBytes: 9e6, BytesPerSecond: 5e5, RemainingSeconds: &left}}
-	p.show(run)
-	p.show(run)
+	p.show(run, nil)
+	p.show(run, nil)
 	if want := "backup files: 3 of 9 files, 1.5 of 9.0 MB, 0.5 MB/s, 1m5s left\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+func TestProgressOfARestoreInPlace(t *testing.T) {
+	var out bytes.Buffer
+	p := &backupProgress{w: &out}
+	run, restore := &v1alpha1.BackupRun{BackupRequest: v1alpha1.BackupRequest{InPlace: true}}, &v1alpha1.InPlaceRestore{Phase: v1alpha1.RestoreStoppingServices}
+	p.show(run, restore)
+	run.Progress = &v1alpha1.BackupProgress{Phase: "restore", Subject: "files", Files: 3, Bytes: 1_500_000}
+	p.show(run, restore)
+	restore.Phase, restore.Attempts, restore.Message = v1alpha1.RestoreRollingBack, 2, "it was killed"
+	p.show(run, restore)
+	if want := "StoppingServices\nRollingBack (attempt 2: it was killed): restore files: 3 files, 1.5 MB\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+// TestRestoreInPlaceAsksFirst: what is called wrongly, or refused, reaches no control plane.
+func TestRestoreInPlaceAsksFirst(t *testing.T) {
+	for _, c := range []struct {
+		answer string
+		args   []string
+		code   int
+		says   string
+	}{
+		{"n\n", []string{"--in-place"}, exitFailed, "nothing was restored"},
+		{"", []string{"--in-place", "--into", "x"}, exitUsage, "[in-place into]"},
+		{"", nil, exitUsage, "[into in-place]"},
+		{"", []string{"--in-place", "--from", "disk"}, exitUsage, "[from in-place]"},
+		{"y\n", []string{"--in-place", "--path", "a"}, exitUnreachable, ""},
+		{"", []string{"--in-place", "--yes"}, exitUnreachable, ""},
+	} {
+		var errOut bytes.Buffer
+		a := &app{in: strings.NewReader(c.answer), out: &bytes.Buffer{}, err: &errOut}
+		code := run(t.Context(), append([]string{"mockup", "restore", "--state-dir", t.TempDir()}, c.args...), a)
+		if code != c.code || !strings.Contains(errOut.String(), c.says) {
+			t.Errorf("%v: exit code %d, not %d, saying %s", c.args, code, c.code, errOut.String())
+		}
 	}
 }

@@ -84,7 +84,7 @@ func awaitBackup(ctx context.Context, c client.Reader, policy *v1alpha1.BackupPo
 			if run.EndedAt != nil {
 				return now, v1alpha1.BackupOutcome{Operation: q.Operation, ID: q.ID, Succeeded: true}, nil
 			}
-			progress.show(run)
+			progress.show(run, now.Status.Restore)
 		} else {
 			progress.wait(now)
 		}
@@ -118,11 +118,35 @@ func (p *backupProgress) wait(policy *v1alpha1.BackupPolicy) {
 	}
 }
 
-func (p *backupProgress) show(run *v1alpha1.BackupRun) {
+// show how far an operation has come; restore is that of one in place.
+func (p *backupProgress) show(run *v1alpha1.BackupRun, restore *v1alpha1.InPlaceRestore) {
+	switch line := progressLine(run); {
+	case run.InPlace && restore != nil:
+		p.say(restoreLine(restore, line))
+	case line == "":
+		p.say(string(run.Operation) + " begins")
+	default:
+		p.say(line)
+	}
+}
+
+// restoreLine has the phase, what went wrong before, and how far the phase has come.
+func restoreLine(restore *v1alpha1.InPlaceRestore, line string) string {
+	text := string(restore.Phase)
+	if restore.Message != "" {
+		text += fmt.Sprintf(" (attempt %d: %s)", restore.Attempts, restore.Message)
+	}
+	if line != "" && restore.Phase != v1alpha1.RestoreStoppingServices {
+		text += ": " + line
+	}
+	return text
+}
+
+// progressLine is empty as long as nothing is known.
+func progressLine(run *v1alpha1.BackupRun) string {
 	now := run.Progress
 	if now == nil {
-		p.say(string(run.Operation) + " begins")
-		return
+		return ""
 	}
 	line := now.Phase
 	if now.Subject != "" {
@@ -143,5 +167,5 @@ func (p *backupProgress) show(run *v1alpha1.BackupRun) {
 	if now.RemainingSeconds != nil {
 		line += fmt.Sprintf(", %s left", time.Duration(*now.RemainingSeconds)*time.Second)
 	}
-	p.say(line)
+	return line
 }

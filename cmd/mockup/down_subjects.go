@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"mockup.dev/mockup/internal/backend"
 	"mockup.dev/mockup/internal/podmansocket"
@@ -170,7 +165,7 @@ func (d *down) askForVolumes(ctx context.Context) error {
 	for _, v := range d.volumes {
 		fmt.Fprintf(d.err, "  %s  (%s)\n", v.Name, v.Labels[manifests.LabelOwner])
 	}
-	return d.confirm("Remove them?")
+	return d.confirm("Remove them?", "nothing was removed")
 }
 
 // claimed are the volumes that fulfil a claim of a stack or an addon. The others hold the configuration of a pod, and go with
@@ -180,21 +175,6 @@ func claimed(all []podmansocket.Volume) []podmansocket.Volume {
 		owner, err := manifests.ParseOwner(v.Labels[manifests.LabelOwner])
 		return v.Labels[manifests.LabelReclaim] == "" || err == nil && owner.Kind == policyKind.name
 	})
-}
-
-func (d *down) confirm(question string) error {
-	if file, ok := d.in.(*os.File); ok && !term.IsTerminal(int(file.Fd())) {
-		return &exitError{exitUsage, errors.New("nobody can be asked here: call it with --yes, or from a terminal")}
-	}
-	fmt.Fprintf(d.err, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(d.in).ReadString('\n')
-	if err != nil && answer == "" {
-		return fmt.Errorf("reading the answer: %w", err)
-	}
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return &exitError{exitFailed, errors.New("nothing was removed")}
-	}
-	return nil
 }
 
 // removeVolumes removes those that were agreed to, and are still there once what mounted them is gone.

@@ -131,14 +131,14 @@ func TestClaimedLeavesOutConfigurationAndBackups(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	for answer, code := range map[string]int{"y\n": exitOK, "Yes\n": exitOK, "n\n": exitFailed, "\n": exitFailed, "yo\n": exitFailed} {
 		d := &down{app: &app{in: strings.NewReader(answer), err: &bytes.Buffer{}}}
-		err := d.confirm("Remove them?")
+		err := d.confirm("Remove them?", "nothing was removed")
 		var exit *exitError
 		if code == exitOK && err != nil || code != exitOK && !errors.As(err, &exit) {
 			t.Errorf("%q: %v", answer, err)
 		}
 	}
 	d := &down{app: &app{in: strings.NewReader(""), err: &bytes.Buffer{}}}
-	if d.confirm("?") == nil {
+	if d.confirm("?", "nothing") == nil {
 		t.Error("no answer was taken for yes")
 	}
 }
