@@ -26,7 +26,7 @@ func (t *taken) take(what string, policy types.NamespacedName, shared bool) (by 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for other, shares := range t.by[what] {
-		if other != policy && !(shared && shares) {
+		if other != policy && (!shared || !shares) {
 			return other, false
 		}
 	}
