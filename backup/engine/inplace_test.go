@@ -80,11 +80,12 @@ func TestRestoreInPlace(t *testing.T) {
 func TestRestoreInPlaceOfAPart(t *testing.T) {
 	r := newRig(t)
 	r.config.Exclude = []string{"*.tmp", "/cache/"}
-	for _, name := range []string{"a/1", "a/2", "b/1", "a/old.tmp", "cache/x"} {
+	for _, name := range []string{"a/1", "a/2", "b/1", "a/old.tmp", "cache/x", "swap"} {
 		r.write(name, "at first")
 	}
 	r.must("run", nil)
-	for _, name := range []string{"a/1", "b/1", "a/3", "a/old.tmp", "cache/y", "gone/x", "left/x.tmp"} {
+	r.Expect(os.Remove(filepath.Join(r.volume, "swap"))).To(Succeed())
+	for _, name := range []string{"a/1", "b/1", "a/3", "a/old.tmp", "cache/y", "gone/x", "left/x.tmp", "swap/x.tmp"} {
 		r.write(name, "changed")
 	}
 	r.Expect(os.RemoveAll(filepath.Join(r.volume, "a/2"))).To(Succeed())
@@ -104,18 +105,23 @@ func TestRestoreInPlaceOfAPart(t *testing.T) {
 	r.Expect(err).NotTo(HaveOccurred())
 	r.Expect(have()).To(Equal(map[string]string{
 		"a/1": "at first", "a/2": "at first", "a/old.tmp": "changed", "b/1": "changed",
-		"cache/x": "at first", "cache/y": "changed", "gone/x": "changed", "left/x.tmp": "changed",
+		"cache/x": "at first", "cache/y": "changed", "gone/x": "changed", "left/x.tmp": "changed", "swap/x.tmp": "changed",
 	}))
-	_, err = r.inPlace("all", nil)
+	before := snap(t, r.volume)
+	all, err := r.inPlace("all", nil)
 	r.Expect(err).NotTo(HaveOccurred())
 	r.Expect(have()).To(Equal(map[string]string{
 		"a/1": "at first", "a/2": "at first", "a/old.tmp": "changed", "b/1": "at first",
-		"cache/x": "at first", "cache/y": "changed", "left/x.tmp": "changed",
+		"cache/x": "at first", "cache/y": "changed", "left/x.tmp": "changed", "swap": "at first",
 	}))
 	for name, there := range map[string]bool{"gone": false, "left": true, "a/pipe": true} {
 		_, err := os.Lstat(filepath.Join(r.volume, name))
 		r.Expect(err == nil).To(Equal(there), name)
 	}
+	// A folder with something excluded in it had to go for a file. The safety snapshot has it all the same.
+	_, err = r.inPlace("undo", func(c *Config) { c.Restore.Snapshot = all.InPlace.Safety })
+	r.Expect(err).NotTo(HaveOccurred())
+	r.same(snap(t, r.volume), before)
 }
 
 // noise is content that does not get smaller, and is more than half of what is stored with it.
@@ -259,7 +265,7 @@ func TestRestoreInPlaceIsKilledAtAnyMoment(t *testing.T) {
 		switch phase := phaseIn(said); phase {
 		case PhaseSucceeded:
 			r.same(snap(t, r.volume), want)
-		case PhaseRolledBack:
+		case PhaseRolledBack, PhaseFailed: // the latter when it was told to roll back before anything was touched
 			r.same(snap(t, r.volume), before)
 		default:
 			t.Errorf("round %d ends as %q: %s", i, phase, said)

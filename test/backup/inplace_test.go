@@ -337,7 +337,7 @@ func (p *inPlace) kills(t *testing.T) {
 			}
 			return nil
 		})
-		time.Sleep(time.Duration(random.Int64N(int64(6 * time.Second))))
+		time.Sleep(time.Duration(random.Int64N(int64(4 * time.Second))))
 		during := p.restored().Phase
 		t.Logf("round %d: killed %s during %s", i, p.kill(i%3), during)
 		end := p.ends(id)
