@@ -194,9 +194,6 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 	if request != nil && err == nil {
 		err = manifests.ValidateBackupRequest(policy, request)
 	}
-	if request != nil && err == nil && request.InPlace {
-		err = r.alone(ctx, facts.Stack, request)
-	}
 	if asked != pass.status.HandledRequest && errors.As(err, &wrong) {
 		r.refuse(policy, pass, request, asked, err)
 		return now, nil
@@ -207,7 +204,7 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 	if pass.waiting = unready(policy, facts.Stack, request); pass.waiting != "" {
 		return look, nil
 	}
-	if pass.waiting, err = r.occupied(ctx, policy, request); err != nil || pass.waiting != "" {
+	if pass.waiting, err = r.occupied(ctx, policy, facts.Stack, request); err != nil || pass.waiting != "" {
 		r.taken.release(client.ObjectKeyFromObject(policy))
 		return look, err
 	}
@@ -215,7 +212,7 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 	pass.status.HandledRequest = asked
 	pass.status.Run = &v1alpha1.BackupRun{BackupRequest: *request, StartedAt: metav1.NewTime(now.Truncate(time.Second)), Job: manifests.BackupJobName(policy.Name, request)}
 	if request.InPlace {
-		beginRestore(&pass.status)
+		beginRestore(&pass.status, facts.Stack)
 	}
 	return now, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -34,11 +33,12 @@ const (
 )
 
 // beginRestore notes down that services have to stop.
-func beginRestore(status *v1alpha1.BackupPolicyStatus) {
+func beginRestore(status *v1alpha1.BackupPolicyStatus, stack *v1alpha1.MockupStack) {
 	run := status.Run
+	claim, adopted := manifests.StackClaim(stack, run.Volume)
 	run.Job = "" // the first is made when the services have stopped
 	status.Restore = &v1alpha1.InPlaceRestore{
-		ID: run.ID, Volume: run.Volume, Phase: v1alpha1.RestoreStoppingServices, StartedAt: run.StartedAt,
+		ID: run.ID, Volume: run.Volume, Claim: claim, Adopted: adopted, Phase: v1alpha1.RestoreStoppingServices, StartedAt: run.StartedAt,
 	}
 }
 
@@ -66,26 +66,42 @@ func (r *PolicyReconciler) followRestore(ctx context.Context, policy *v1alpha1.B
 	return nil
 }
 
-// awaitRelease begins the first attempt when the stack says that nobody mounts the volume any more.
+// awaitRelease begins the first attempt when every stack that has the volume says that it mounts it no more.
 func (r *PolicyReconciler) awaitRelease(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) error {
 	restore := pass.status.Restore
-	stack := &v1alpha1.MockupStack{}
-	key := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Spec.StackRef.Name}
-	if err := r.get(ctx, key, stack); err != nil {
-		return fmt.Errorf("reading MockupStack %s: %w", key, err)
+	var stacks v1alpha1.MockupStackList
+	if err := r.references.live.List(ctx, &stacks); err != nil {
+		return fmt.Errorf("listing stacks: %w", err)
 	}
-	want := manifests.Restoring{Policy: policy.Name, Token: manifests.RestoreToken(restore)}.For()
-	released := slices.ContainsFunc(stack.Status.Volumes, func(v v1alpha1.VolumeStatus) bool {
-		return v.Name == restore.Volume && v.ReleasedFor == want
-	})
+	holder := r.holder(policy, restore, stacks.Items)
 	switch {
-	case released:
+	case holder == "":
 		restore.Phase = v1alpha1.RestoreTakingSafetySnapshot
 		r.attempt(policy, pass)
 	case r.Clock().After(restore.StartedAt.Add(stopPatience)):
-		r.abandon(policy, pass, v1alpha1.ReasonRestoreFailed, fmt.Sprintf("the services that mount volume %s did not stop within %s: nothing was touched", restore.Volume, stopPatience))
+		r.abandon(policy, pass, v1alpha1.ReasonRestoreFailed, fmt.Sprintf("%s did not stop what mounts volume %s within %s: nothing was touched", holder, restore.Volume, stopPatience))
 	}
 	return nil
+}
+
+// holder is a stack of which a pod may mount the volume still; empty if there is none.
+func (r *PolicyReconciler) holder(policy *v1alpha1.BackupPolicy, restore *v1alpha1.InPlaceRestore, stacks []v1alpha1.MockupStack) string {
+	restoring := policy.DeepCopy()
+	restoring.Status.Restore = restore
+	id := manifests.RestoredID(restoring, r.OneHost)
+	want := manifests.Restoring{Policy: keyOf(policy), Token: manifests.RestoreToken(restore)}.For()
+	for i := range stacks {
+		released := map[string]string{}
+		for _, v := range stacks[i].Status.Volumes {
+			released[v.Name] = v.ReleasedFor
+		}
+		for _, name := range volumesOf(&stacks[i], id, r.OneHost) {
+			if released[name] != want {
+				return "MockupStack " + keyOf(&stacks[i])
+			}
+		}
+	}
+	return ""
 }
 
 // attempt begins the next one. Its Job is made when that stands in the status.
@@ -229,21 +245,9 @@ func bounded(message string) string {
 	return message
 }
 
-// alone refuses a restore in place into a volume that another stack has, too, whose services nobody here stops.
-func (r *PolicyReconciler) alone(ctx context.Context, stack *v1alpha1.MockupStack, request *v1alpha1.BackupRequest) error {
-	var all v1alpha1.MockupStackList
-	if err := r.client.List(ctx, &all); err != nil {
-		return fmt.Errorf("listing stacks: %w", err)
-	}
-	if other := manifests.SharedVolume(stack, request.Volume, all.Items); other != nil {
-		return &manifests.InvalidError{Field: "request.volume", Value: request.Volume, Reason: fmt.Sprintf("is a volume of MockupStack %s, too, whose services would go on: restore into a new volume", keyOf(other))}
-	}
-	return nil
-}
-
 // contended takes the volumes that a run reads, or that a restore in place writes to, or says who has them. Runs may read
 // side by side.
-func (r *PolicyReconciler) contended(ctx context.Context, policy *v1alpha1.BackupPolicy, request *v1alpha1.BackupRequest) (string, error) {
+func (r *PolicyReconciler) contended(ctx context.Context, policy *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, request *v1alpha1.BackupRequest) (string, error) {
 	volumes := policy.Spec.Volumes
 	switch {
 	case request.InPlace:
@@ -252,22 +256,22 @@ func (r *PolicyReconciler) contended(ctx context.Context, policy *v1alpha1.Backu
 		return "", nil
 	}
 	var all v1alpha1.BackupPolicyList
-	if err := r.client.List(ctx, &all, client.InNamespace(policy.Namespace)); err != nil {
+	if err := r.client.List(ctx, &all); err != nil {
 		return "", fmt.Errorf("listing policies: %w", err)
 	}
 	for i := range all.Items {
 		other := &all.Items[i]
-		if other.Name == policy.Name || other.Spec.StackRef.Name != policy.Spec.StackRef.Name {
+		if keyOf(other) == keyOf(policy) {
 			continue
 		}
 		for _, v := range volumes {
-			if restores(other, v) || request.InPlace && reads(other, v) {
+			if r.restores(other, stack, v) || request.InPlace && reads(other, stack, v) {
 				return fmt.Sprintf("policy %s works on volume %s", keyOf(other), v), nil
 			}
 		}
 	}
 	for _, v := range volumes {
-		resource := fmt.Sprintf("volume %s of %s/%s", v, policy.Namespace, policy.Spec.StackRef.Name)
+		resource := "volume " + manifests.VolumeID(stack, string(v), r.OneHost)
 		if by, ok := r.taken.take(resource, client.ObjectKeyFromObject(policy), !request.InPlace); !ok {
 			return fmt.Sprintf("policy %s works on volume %s", by, v), nil
 		}
@@ -275,14 +279,15 @@ func (r *PolicyReconciler) contended(ctx context.Context, policy *v1alpha1.Backu
 	return "", nil
 }
 
-// restores tells whether p restores a volume in place now.
-func restores(p *v1alpha1.BackupPolicy, volume v1alpha1.VolumeName) bool {
-	r := p.Status.Restore
-	return r != nil && !r.Phase.Over() && r.Volume == string(volume)
+// restores tells whether p restores a volume of a stack in place now.
+func (r *PolicyReconciler) restores(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, volume v1alpha1.VolumeName) bool {
+	restore := p.Status.Restore
+	return restore != nil && !restore.Phase.Over() && manifests.RestoredID(p, r.OneHost) == manifests.VolumeID(stack, string(volume), r.OneHost)
 }
 
-// reads tells whether p backs a volume up now.
-func reads(p *v1alpha1.BackupPolicy, volume v1alpha1.VolumeName) bool {
+// reads tells whether p backs a volume of a stack up now.
+func reads(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, volume v1alpha1.VolumeName) bool {
 	run := p.Status.Run
-	return run != nil && run.Operation == v1alpha1.BackupRunNow && slices.Contains(p.Spec.Volumes, volume)
+	return run != nil && run.Operation == v1alpha1.BackupRunNow && p.Namespace == stack.Namespace && p.Spec.StackRef.Name == stack.Name &&
+		slices.Contains(p.Spec.Volumes, volume)
 }

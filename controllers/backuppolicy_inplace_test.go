@@ -124,7 +124,7 @@ var _ = Describe("a restore in place", func() {
 		r.ask("one")
 		pod := r.job(1)
 		r.stopped()
-		Expect(message(r.stack)).To(ContainSubstring("backup files restores volume files in place"))
+		Expect(message(r.stack)).To(ContainSubstring("/files restores volume files in place"))
 		Expect(message(r.stack)).To(HaveSuffix("these are stopped: web"))
 		Expect(r.serving("bystander")).To(Equal(1))
 		Expect(r.serving("gateway")).To(Equal(1))
@@ -274,18 +274,22 @@ var _ = Describe("a restore in place", func() {
 		Consistently(r.phase, "2s").Should(Equal(v1alpha1.RestoreSucceeded), "a volume is restored while it is backed up")
 	})
 
-	It("is refused where another stack has the volume, too", func() {
+	It("stops the services of another stack that has the volume, too, and waits for them", func() {
 		r := newInPlaceRig("lender").up()
 		borrower := newStack("borrower")
-		borrower.Spec.Volumes[0] = v1alpha1.Volume{Name: "files", Existing: r.stack.Namespace + "-lender-files"}
+		borrower.Namespace = r.stack.Namespace
+		borrower.Spec.Services[0].Name, borrower.Spec.Gateway.Routes[0].Service = "reader", "reader"
+		borrower.Spec.Volumes[0] = v1alpha1.Volume{Name: "lent", Existing: "lender-files"}
+		borrower.Spec.Services[0].VolumeMounts[0].Volume = "lent"
 		Expect(k8s.Create(ctx, borrower)).To(Succeed())
-		Eventually(func() string { // the cache has to know of it
-			r.ask("one")
-			if h := r.now().Status.History; len(h) > 0 {
-				return h[0].Message
-			}
-			return ""
-		}, patience).Should(ContainSubstring("is a volume of MockupStack " + borrower.Namespace + "/borrower, too"))
-		Consistently(func() int { return r.serving("web") }, "1s").Should(Equal(1))
+		readers := func() int { return (&inPlaceRig{stack: borrower}).serving("reader") }
+		Eventually(readers, patience).Should(Equal(1))
+		r.ask("one")
+		pod := r.job(1)
+		Expect(readers()).To(BeZero(), "another stack serves the volume")
+		Expect(condition(borrower, v1alpha1.ConditionReady)()).To(Equal("False/RestoreInProgress"))
+		r.finish(pod, 0, restoredWell)
+		r.served()
+		Eventually(readers, patience).Should(Equal(1))
 	})
 })

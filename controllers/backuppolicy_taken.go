@@ -60,8 +60,8 @@ func repositoryOf(p *v1alpha1.BackupPolicy) string {
 }
 
 // occupied takes the policy's repository and the volumes that are concerned, or says who works on them.
-func (r *PolicyReconciler) occupied(ctx context.Context, policy *v1alpha1.BackupPolicy, request *v1alpha1.BackupRequest) (string, error) {
-	if waiting, err := r.contended(ctx, policy, request); err != nil || waiting != "" {
+func (r *PolicyReconciler) occupied(ctx context.Context, policy *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, request *v1alpha1.BackupRequest) (string, error) {
+	if waiting, err := r.contended(ctx, policy, stack, request); err != nil || waiting != "" {
 		return waiting, err
 	}
 	var all v1alpha1.BackupPolicyList

@@ -124,7 +124,7 @@ func (r *StackReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 		For(&v1alpha1.MockupStack{}, forChangedSpec()).
 		Watches(&v1alpha1.MockupStack{}, r.siblings(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ObservabilityAddon{}, handler.EnqueueRequestsFromMapFunc(watched), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.BackupPolicy{}, handler.EnqueueRequestsFromMapFunc(restored), forRestores()).
+		Watches(&v1alpha1.BackupPolicy{}, handler.EnqueueRequestsFromMapFunc(r.restored), forRestores()).
 		WatchesRawSource(changes.of("MockupStack")).
 		WatchesMetadata(metadataOf("Secret"), r.referring("Secret")).
 		WatchesMetadata(metadataOf("ConfigMap"), r.referring("ConfigMap")).

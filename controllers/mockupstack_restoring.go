@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -17,23 +16,44 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// restoring are the volumes of the stack that are restored in place. The API server is asked, and not the cache: by one that
+// restoring are the volumes of the stack that are restored in place, by whatever policy. The API server is asked, and not the cache: by one that
 // lags, a half-restored volume would be served.
 func (r *StackReconciler) restoring(ctx context.Context, stack *v1alpha1.MockupStack) ([]manifests.Restoring, error) {
 	var all v1alpha1.BackupPolicyList
-	if err := r.references.live.List(ctx, &all, client.InNamespace(stack.Namespace)); err != nil {
-		return nil, fmt.Errorf("listing the backup policies of namespace %s: %w", stack.Namespace, err)
+	if err := r.references.live.List(ctx, &all); err != nil {
+		return nil, fmt.Errorf("listing the backup policies: %w", err)
 	}
-	return manifests.RestoringAmong(stack, all.Items), nil
+	return manifests.RestoringAmong(stack, all.Items, r.OneHost), nil
 }
 
-// restored maps a policy to its stack, whose services stop and start by it.
-func restored(_ context.Context, o client.Object) []reconcile.Request {
+// restored maps a policy to the stacks that have what it restores in place, and whose services stop and start by it.
+func (r *StackReconciler) restored(ctx context.Context, o client.Object) []reconcile.Request {
 	p, ok := o.(*v1alpha1.BackupPolicy)
 	if !ok || p.Status.Restore == nil {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: p.Spec.StackRef.Name}}}
+	var stacks v1alpha1.MockupStackList
+	if err := r.client.List(ctx, &stacks); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range stacks.Items {
+		if len(volumesOf(&stacks.Items[i], manifests.RestoredID(p, r.OneHost), r.OneHost)) > 0 {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&stacks.Items[i])})
+		}
+	}
+	return out
+}
+
+// volumesOf a stack that have an ID.
+func volumesOf(stack *v1alpha1.MockupStack, id string, oneHost bool) []string {
+	var out []string
+	for _, v := range stack.Spec.Volumes {
+		if manifests.VolumeID(stack, v.Name, oneHost) == id {
+			out = append(out, v.Name)
+		}
+	}
+	return out
 }
 
 // forRestores lets through what changes which restore in place goes on, and how far it has come; and the end of a policy.

@@ -20,6 +20,8 @@ type Options struct {
 	Backend backend.Backend
 	// Images maps image references to those that are really run.
 	Images map[string]string
+	// OneHost tells that volumes are those of one host, where a name means the same in every namespace.
+	OneHost bool
 	// Clock gives the time; nil is the system's.
 	Clock func() time.Time
 }

@@ -12,7 +12,7 @@ import (
 type Restoring struct {
 	// Volume as in the specification of the stack.
 	Volume string
-	// Policy that does it, and Token of the restore.
+	// Policy that does it, as namespace/name, and Token of the restore.
 	Policy, Token string
 	Phase         v1alpha1.RestorePhase
 }
@@ -20,16 +20,21 @@ type Restoring struct {
 // For is the restore in the words of VolumeStatus.ReleasedFor.
 func (r Restoring) For() string { return r.Policy + "/" + r.Token }
 
-// RestoringAmong are the volumes of s that policies restore in place now, by the policies' own statuses.
-func RestoringAmong(s *v1alpha1.MockupStack, policies []v1alpha1.BackupPolicy) []Restoring {
+// RestoringAmong are the volumes of s that policies restore in place now, by the policies' own statuses. They may be another
+// stack's, too: oneHost says whether a name means the same volume in every namespace.
+func RestoringAmong(s *v1alpha1.MockupStack, policies []v1alpha1.BackupPolicy, oneHost bool) []Restoring {
 	var out []Restoring
 	for i := range policies {
 		p := &policies[i]
 		r := p.Status.Restore
-		if p.Namespace != s.Namespace || p.Spec.StackRef.Name != s.Name || r == nil || r.Phase.Over() {
+		if r == nil || r.Phase.Over() {
 			continue
 		}
-		out = append(out, Restoring{Volume: r.Volume, Policy: p.Name, Token: RestoreToken(r), Phase: r.Phase})
+		for _, v := range s.Spec.Volumes {
+			if VolumeID(s, v.Name, oneHost) == RestoredID(p, oneHost) {
+				out = append(out, Restoring{Volume: v.Name, Policy: BackupOwner(p).Namespace + "/" + p.Name, Token: RestoreToken(r), Phase: r.Phase})
+			}
+		}
 	}
 	slices.SortFunc(out, func(a, b Restoring) int {
 		return cmp.Or(cmp.Compare(a.Volume, b.Volume), cmp.Compare(a.Policy, b.Policy))
@@ -69,34 +74,35 @@ func BackupRestoredClaim(p *v1alpha1.BackupPolicy, q *v1alpha1.BackupRequest) st
 	return BackupTargetName(p.Name, q.Into)
 }
 
-// SharedVolume is another stack that has the same volume as the one of s, since it adopted it, or both did; nil if none has.
-// A backend may know a claim by its own name or with the namespace before it.
-func SharedVolume(s *v1alpha1.MockupStack, volume string, all []v1alpha1.MockupStack) *v1alpha1.MockupStack {
-	mine := volumeNames(s, volume)
-	for i := range all {
-		other := &all[i]
-		if other.Namespace == s.Namespace && other.Name == s.Name {
-			continue
-		}
-		for _, v := range other.Spec.Volumes {
-			for name := range volumeNames(other, v.Name) {
-				if mine[name] {
-					return other
-				}
-			}
-		}
-	}
-	return nil
+// VolumeID is the same for volumes of stacks that are one. On one host, an adopted volume is named as the host has it, and a
+// claim's with its namespace before it; on a cluster, both are claims of their namespace.
+func VolumeID(s *v1alpha1.MockupStack, volume string, oneHost bool) string {
+	claim, adopted := StackClaim(s, volume)
+	return claimID(StackOwner(s).Namespace, claim, adopted, oneHost)
 }
 
-// volumeNames under which a backend may know a volume of s.
-func volumeNames(s *v1alpha1.MockupStack, volume string) map[string]bool {
-	namespace := StackOwner(s).Namespace
+// RestoredID is the VolumeID of what p restores in place.
+func RestoredID(p *v1alpha1.BackupPolicy, oneHost bool) string {
+	r := p.Status.Restore
+	return claimID(BackupOwner(p).Namespace, r.Claim, r.Adopted, oneHost)
+}
+
+// StackClaim is the claim of a volume of s, or the name of the one that it adopts.
+func StackClaim(s *v1alpha1.MockupStack, volume string) (claim string, adopted bool) {
 	for _, v := range s.Spec.Volumes {
 		if v.Name == volume && v.Existing != "" {
-			return map[string]bool{v.Existing: true, namespace + "-" + v.Existing: true}
+			return v.Existing, true
 		}
 	}
-	claim := ClaimName(s.Name, volume)
-	return map[string]bool{namespace + "-" + claim: true}
+	return ClaimName(s.Name, volume), false
+}
+
+func claimID(namespace, claim string, adopted, oneHost bool) string {
+	switch {
+	case !oneHost:
+		return namespace + "/" + claim
+	case adopted:
+		return claim
+	}
+	return namespace + "-" + claim
 }

@@ -40,11 +40,11 @@ func TestOnlyWhoMountsARestoredVolumeStops(t *testing.T) {
 
 func TestRestoringAmongPolicies(t *testing.T) {
 	stack := &v1alpha1.MockupStack{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "mockup"}}
-	policy := func(namespace, name, stack string, phase v1alpha1.RestorePhase) v1alpha1.BackupPolicy {
-		p := v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-		p.Spec.StackRef.Name = stack
+	stack.Spec.Volumes = []v1alpha1.Volume{{Name: "other"}, {Name: "files"}}
+	policy := func(name, claim string, phase v1alpha1.RestorePhase) v1alpha1.BackupPolicy {
+		p := v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
 		if phase != "" {
-			p.Status.Restore = &v1alpha1.InPlaceRestore{ID: "a", Volume: "files", Phase: phase, StartedAt: metav1.NewTime(time.Unix(17, 0))}
+			p.Status.Restore = &v1alpha1.InPlaceRestore{ID: "a", Volume: "files", Claim: claim, Phase: phase, StartedAt: metav1.NewTime(time.Unix(17, 0))}
 		}
 		return p
 	}
@@ -52,44 +52,48 @@ func TestRestoringAmongPolicies(t *testing.T) {
 		v1alpha1.RestoreStoppingServices, v1alpha1.RestoreTakingSafetySnapshot, v1alpha1.RestoreRestoring, v1alpha1.RestoreComparing, v1alpha1.RestoreRollingBack,
 	}
 	for _, phase := range append(on, v1alpha1.RestoreSucceeded, v1alpha1.RestoreRolledBack, v1alpha1.RestoreFailed, "") {
-		got := RestoringAmong(stack, []v1alpha1.BackupPolicy{
-			policy("default", "files", "mockup", phase), policy("other", "files", "mockup", phase), policy("default", "else", "other", phase),
-		})
+		got := RestoringAmong(stack, []v1alpha1.BackupPolicy{policy("files", "mockup-files", phase), policy("else", "other-files", phase)}, true)
 		if !slices.Contains(on, phase) {
 			if len(got) != 0 {
 				t.Errorf("%q: %+v still waits", phase, got)
 			}
 			continue
 		}
-		if len(got) != 1 || got[0].For() != "files/a-17" {
+		if len(got) != 1 || got[0].Volume != "files" || got[0].For() != "default/files/a-17" {
 			t.Errorf("%q: got %+v", phase, got)
 		}
 	}
 }
 
-// TestVolumesThatStacksShare: by what a backend calls the claim, or by the name that both adopt.
+// TestVolumesThatStacksShare: who restores one of two volumes that are one stops the services of both.
 func TestVolumesThatStacksShare(t *testing.T) {
-	stack := func(namespace, name, existing string) v1alpha1.MockupStack {
-		return v1alpha1.MockupStack{
+	stack := func(namespace, name, existing string) *v1alpha1.MockupStack {
+		return &v1alpha1.MockupStack{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 			Spec:       v1alpha1.MockupStackSpec{Volumes: []v1alpha1.Volume{{Name: "files", Existing: existing}}},
 		}
 	}
 	for _, c := range []struct {
-		mine, other v1alpha1.MockupStack
-		shared      bool
+		a, b          *v1alpha1.MockupStack
+		host, cluster bool
 	}{
-		{stack("a", "one", ""), stack("a", "one", ""), false}, // it is itself
-		{stack("a", "one", ""), stack("a", "two", ""), false},
-		{stack("a", "one", ""), stack("b", "one", ""), false},
-		{stack("a", "one", ""), stack("b", "two", "a-one-files"), true},
-		{stack("a", "one", ""), stack("a", "two", "one-files"), true},
-		{stack("a", "one", "a-two-files"), stack("a", "two", ""), true},
-		{stack("a", "one", "mime_storage"), stack("b", "two", "mime_storage"), true},
-		{stack("a", "one", "mime_storage"), stack("b", "two", "mime-storage"), false},
+		{stack("a", "one", ""), stack("a", "one", ""), true, true},
+		{stack("a", "one", ""), stack("a", "two", ""), false, false},
+		{stack("a", "one", ""), stack("b", "one", ""), false, false},
+		{stack("a", "one", ""), stack("b", "two", "a-one-files"), true, false},
+		{stack("a", "one", ""), stack("a", "two", "one-files"), false, true},
+		{stack("a", "one", "a-two-files"), stack("a", "two", ""), true, false},
+		{stack("a", "one", "mime-storage"), stack("a", "two", "mime-storage"), true, true},
+		{stack("a", "one", "mime-storage"), stack("b", "one", "mime-storage"), true, false},
+		{stack("a", "one", "mime_storage"), stack("b", "two", "mime-storage"), false, false},
 	} {
-		if got := SharedVolume(&c.mine, "files", []v1alpha1.MockupStack{c.other}) != nil; got != c.shared {
-			t.Errorf("%s/%s %q and %s/%s %q: shared %t", c.mine.Namespace, c.mine.Name, c.mine.Spec.Volumes[0].Existing, c.other.Namespace, c.other.Name, c.other.Spec.Volumes[0].Existing, got)
+		p := &v1alpha1.BackupPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: c.a.Namespace, Name: "p"}}
+		p.Status.Restore = &v1alpha1.InPlaceRestore{Phase: v1alpha1.RestoreRestoring}
+		p.Status.Restore.Claim, p.Status.Restore.Adopted = StackClaim(c.a, "files")
+		for oneHost, want := range map[bool]bool{true: c.host, false: c.cluster} {
+			if got := len(RestoringAmong(c.b, []v1alpha1.BackupPolicy{*p}, oneHost)) == 1; got != want {
+				t.Errorf("%s/%s %q and %s/%s %q, on one host %t: shared %t", c.a.Namespace, c.a.Name, c.a.Spec.Volumes[0].Existing, c.b.Namespace, c.b.Name, c.b.Spec.Volumes[0].Existing, oneHost, got)
+			}
 		}
 	}
 }

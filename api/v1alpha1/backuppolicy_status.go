@@ -175,6 +175,11 @@ type InPlaceRestore struct {
 	ID string `json:"id"`
 	// volume of the stack.
 	Volume string `json:"volume"`
+	// claim is the name of its PersistentVolumeClaim, or of the adopted volume.
+	Claim string `json:"claim"`
+	// adopted tells which of both.
+	// +optional
+	Adopted bool `json:"adopted,omitempty"`
 	// phase is StoppingServices, TakingSafetySnapshot, Restoring, Comparing or RollingBack; it ends with Succeeded, RolledBack
 	// (the volume is what it was before) or Failed (it was not touched).
 	Phase RestorePhase `json:"phase"`

@@ -58,12 +58,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if p, ok := b.(*podman.Backend); ok {
+	p, isPodman := b.(*podman.Backend)
+	if isPodman {
 		if err := offerMetrics(mgr, p, o.Log.WithName("metrics")); err != nil {
 			return err
 		}
 	}
-	if err := controllers.Setup(mgr, controllers.Options{Backend: b, Images: images}); err != nil {
+	if err := controllers.Setup(mgr, controllers.Options{Backend: b, Images: images, OneHost: isPodman}); err != nil {
 		return fmt.Errorf("setting up the controllers: %w", err)
 	}
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return settle(ctx, mgr.GetCache(), synced, o) })); err != nil {
