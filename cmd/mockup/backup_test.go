@@ -75,6 +75,12 @@ func TestPolicyInTheStatus(t *testing.T) {
 	if !strings.Contains(out.String(), want) || strings.Index(out.String(), "default/mockup") > strings.Index(out.String(), want) {
 		t.Errorf("got\n%s\nwant, behind its stack,\n%s", out.String(), want)
 	}
+	policy.Status.Run = &v1alpha1.BackupRun{BackupRequest: v1alpha1.BackupRequest{Operation: v1alpha1.BackupRestore, InPlace: true}}
+	policy.Status.Restore = &v1alpha1.InPlaceRestore{Volume: "store", Phase: v1alpha1.RestoreRollingBack}
+	out.Reset()
+	if err := printTree(&out, []*subject{policySubject(policy)}, now); err != nil || !strings.Contains(out.String(), ", restores store in place: RollingBack") {
+		t.Errorf("%v: got\n%s", err, out.String())
+	}
 	if order := stopOrder([]*subject{stackSubject(stack), policySubject(policy)}); len(order) != 2 || order[0][0].kind != policyKind {
 		t.Error("the stack is taken away before what is on its networks")
 	}

@@ -107,6 +107,8 @@ func (s *subject) backsUp(p *v1alpha1.BackupPolicyStatus, now time.Time) string 
 		parts = append(parts, "verified "+ago(p.LastVerified, now))
 	}
 	switch {
+	case p.Run != nil && p.Run.InPlace && p.Restore != nil:
+		parts = append(parts, fmt.Sprintf("restores %s in place: %s", p.Restore.Volume, p.Restore.Phase))
 	case p.Run != nil:
 		parts = append(parts, string(p.Run.Operation)+" goes on")
 	case p.NextRun != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -333,7 +334,7 @@ func (p *inPlace) kills(t *testing.T) {
 		p.begin(id)
 		p.until("the program to run", func() error {
 			if said, err := p.Podman(t.Context(), "ps", "--quiet", "--filter", "label=mockup.dev/component=backup"); err != nil || said == "" {
-				return fmt.Errorf("it does not (%v)", err)
+				return errors.Join(errors.New("it does not"), err)
 			}
 			return nil
 		})
