@@ -99,6 +99,11 @@ func (r *repository) restore(ctx context.Context, m *snapshot.Manifest, volume, 
 // pass goes once through the whole snapshot.
 func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Manifest, want Restore) error {
 	re.dirs, re.names = nil, map[string]string{}
+	if want.owned != nil {
+		if err := re.sweepOwned(ctx, want); err != nil {
+			return err
+		}
+	}
 	var files, bytes int64
 	if s := m.RootEntry.DirSummary; s != nil {
 		files, bytes = s.TotalFileCount+s.TotalSymlinkCount, s.TotalFileSize
@@ -123,9 +128,6 @@ func (re *restoration) pass(ctx context.Context, r *repository, m *snapshot.Mani
 	}
 	if err == nil {
 		err = re.sweep(present, want.Exact)
-	}
-	if err == nil && want.owned != nil {
-		err = re.sweepOwned(ctx, present, want)
 	}
 	if err != nil {
 		return err
@@ -367,17 +369,17 @@ func (re *restoration) compare(ctx context.Context, record Record, want Restore)
 	if err != nil || want.owned == nil {
 		return found, err
 	}
-	known := record.byPath()
-	extra, err := re.surplus(ctx, want, func(p string) bool { _, is := known[p]; return is })
+	extra, err := re.surplus(ctx, want)
 	for _, p := range extra {
 		found = append(found, Difference{Path: p, What: "extra"})
 	}
 	return found, err
 }
 
-// sweepOwned removes what a backup would have and the snapshot has not. A folder in which something else is left stays.
-func (re *restoration) sweepOwned(ctx context.Context, present map[string]bool, want Restore) error {
-	extra, err := re.surplus(ctx, want, func(p string) bool { return present[p] })
+// sweepOwned removes what a backup would have and the record has not. A folder in which something else is left stays. It is
+// done before anything is written, which may need the room.
+func (re *restoration) sweepOwned(ctx context.Context, want Restore) error {
+	extra, err := re.surplus(ctx, want)
 	for _, p := range extra {
 		if err := os.Remove(re.name(p)); err != nil {
 			return fmt.Errorf("removing %s, which the snapshot does not have: %w", p, err)
@@ -386,9 +388,9 @@ func (re *restoration) sweepOwned(ctx context.Context, present map[string]bool, 
 	return err
 }
 
-// surplus are the owned paths that are not known, what is in a folder before the folder. A folder that has more in it than
+// surplus are the owned paths that the record does not have, what is in a folder before the folder. A folder that has more in it than
 // what is surplus is none.
-func (re *restoration) surplus(ctx context.Context, want Restore, known func(p string) bool) ([]string, error) {
+func (re *restoration) surplus(ctx context.Context, want Restore) ([]string, error) {
 	owned, err := want.owned(ctx)
 	if err != nil {
 		return nil, err
@@ -396,7 +398,7 @@ func (re *restoration) surplus(ctx context.Context, want Restore, known func(p s
 	extra, inside := []string{}, map[string]int{}
 	for _, p := range slices.Backward(slices.Sorted(maps.Keys(owned))) { // a folder is sorted before what is in it
 		raw := originalPath(p)
-		if p == "." || known(p) || !within(raw, want.Paths) || ignored(raw) {
+		if _, known := re.known[p]; p == "." || known || !within(raw, want.Paths) || ignored(raw) {
 			continue
 		}
 		if info, err := os.Lstat(re.name(p)); err != nil {

@@ -40,6 +40,8 @@ func TestRestoreInPlace(t *testing.T) {
 	}()
 	must(t, s.Up(t.Context()))
 	p := &inPlace{backups: &backups{Stack: s, t: t}}
+	_, err = s.Podman(t.Context(), "volume", "rm", "--force", "default-mime-storage-repository") // another test's, which nothing takes away
+	must(t, err)
 	p.prepare()
 	p.does("backup", "now")
 	watch := p.guard()
