@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/passwords"
@@ -44,8 +45,10 @@ const (
 // PolicyReconciler brings BackupPolicies to life.
 type PolicyReconciler struct {
 	base
-	taken   *taken
-	figures policyFigures
+	taken     *taken
+	figures   policyFigures
+	hooking   *hooking
+	sightings *sightings
 }
 
 // Reconcile is one pass: gather, begin what is due, render, apply, follow what goes on, write the status once. What has begun
@@ -54,8 +57,7 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 	policy := &v1alpha1.BackupPolicy{}
 	if err := r.get(ctx, req.NamespacedName, policy); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.taken.release(req.NamespacedName)
-			r.figures.forget(req.NamespacedName)
+			r.forget(req.NamespacedName)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -83,6 +85,7 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 	if err := r.writeStatus(ctx, policy, pass.status, pass.ended); err != nil {
 		return reconcile.Result{}, err
 	}
+	r.tellHook(policy, pass.hooked)
 	if err := retryable(err); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -92,8 +95,8 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, req reconcile.Request)
 // sleep until there is something to look at.
 func (r *PolicyReconciler) sleep(pass policyPass, look time.Time) time.Duration {
 	switch {
-	case pass.ended != nil, pass.stepped:
-		return time.Millisecond // its Job can go or come, and what waits may begin
+	case pass.ended != nil, pass.stepped, pass.hooked != nil:
+		return time.Millisecond // its Job can go or come, and what waits or comes next may begin
 	case pass.status.Run != nil && r.young(pass.status.Run):
 		return time.Second // most are over soon
 	case pass.status.Run != nil:
@@ -120,6 +123,8 @@ type policyPass struct {
 	ended *v1alpha1.BackupOutcome
 	// stepped is true when something was decided that is done in the next pass, when it stands in the status.
 	stepped bool
+	// hooked is how a hook ended.
+	hooked *v1alpha1.BackupHookOutcome
 	// waiting says what something that is due waits for, trouble what keeps a Job from starting.
 	waiting, trouble string
 }
@@ -150,6 +155,8 @@ func (r *PolicyReconciler) withoutStack(ctx context.Context, policy *v1alpha1.Ba
 	}
 	switch run := pass.status.Run; {
 	case run == nil:
+	case run.Outcome != nil:
+		r.finish(policy, pass, withHooks(run))
 	case halfway(&pass.status):
 		r.interrupted(pass, gone)
 	case run.InPlace:
@@ -251,8 +258,8 @@ func unready(policy *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, request
 
 // follow renders the policy with what goes on, applies it, and looks how far that has come.
 func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPolicy, facts manifests.BackupFacts, pass *policyPass) error {
-	if run := pass.status.Run; run != nil && trying(&pass.status) {
-		facts.Request, facts.Restore = &run.BackupRequest, pass.status.Restore
+	if r.hooks(policy, facts.Stack, pass) && trying(&pass.status) {
+		facts.Request, facts.Restore = &pass.status.Run.BackupRequest, pass.status.Restore
 	}
 	set, err := manifests.Backup(policy, facts)
 	if err != nil {
@@ -268,7 +275,7 @@ func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPo
 	case run == nil:
 	case run.InPlace:
 		return r.followRestore(ctx, policy, pass)
-	default:
+	case facts.Request != nil:
 		r.look(ctx, policy, pass)
 	}
 	return nil
@@ -276,10 +283,14 @@ func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPo
 
 // remove takes everything of the policy away but its repository, and lets it go when nothing else is left.
 func (r *PolicyReconciler) remove(ctx context.Context, policy *v1alpha1.BackupPolicy) (reconcile.Result, error) {
+	if done, err := r.farewell(ctx, policy); err != nil {
+		return reconcile.Result{}, err
+	} else if !done {
+		return reconcile.Result{RequeueAfter: podPeriod}, nil
+	}
 	live, released, err := r.release(ctx, policy, manifests.BackupRemoval(policy))
 	if released {
-		r.taken.release(client.ObjectKeyFromObject(policy))
-		r.figures.forget(client.ObjectKeyFromObject(policy))
+		r.forget(client.ObjectKeyFromObject(policy))
 		return reconcile.Result{}, nil
 	}
 	status := *policy.Status.DeepCopy()
@@ -289,6 +300,12 @@ func (r *PolicyReconciler) remove(ctx context.Context, policy *v1alpha1.BackupPo
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{}, err
+}
+
+func (r *PolicyReconciler) forget(policy types.NamespacedName) {
+	r.taken.release(policy)
+	r.figures.forget(policy)
+	r.hooking.forget(policy)
 }
 
 // writeStatus patches the status if it differs, and tells how something ended.
@@ -321,6 +338,7 @@ func (r *PolicyReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 		For(&v1alpha1.BackupPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, requested))).
 		Watches(&v1alpha1.MockupStack{}, handler.EnqueueRequestsFromMapFunc(r.backingUp)).
 		WatchesRawSource(changes.of("BackupPolicy")).
+		WatchesRawSource(source.Channel(r.hooking.ended, &handler.EnqueueRequestForObject{})).
 		WatchesMetadata(metadataOf("Secret"), handler.EnqueueRequestsFromMapFunc(r.referring)).
 		WithOptions(concurrency()).
 		Complete(r)

@@ -111,6 +111,14 @@ func (r *PolicyReconciler) hear(ctx context.Context, policy *v1alpha1.BackupPoli
 	return h, true
 }
 
+// startOf the Job: that of the run, or the end of the hooks before it.
+func startOf(run *v1alpha1.BackupRun) time.Time {
+	if n := len(run.Hooks); n > 0 {
+		return run.Hooks[n-1].EndedAt.Time
+	}
+	return run.StartedAt.Time
+}
+
 // look how far what goes on has come, and finish it when it has ended.
 func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) {
 	run := pass.status.Run
@@ -122,11 +130,11 @@ func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPoli
 	case h.over && h.line.Result != nil:
 		r.conclude(policy, pass, h.line.Result)
 	case h.over && h.state.Phase == backend.Succeeded:
-		r.finish(policy, pass, v1alpha1.BackupOutcome{Succeeded: true, Message: "done; its log is gone"})
+		r.settle(policy, pass, v1alpha1.BackupOutcome{Succeeded: true, Message: "done; its log is gone"})
 	case h.over:
-		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: h.state.Reason, Message: "the Job failed without a result: " + h.state.Message})
-	case hopeless(h.state, run.StartedAt.Time, manifests.BackupDeadline(policy), r.Clock()):
-		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: h.state.Reason, Message: "the Job was given up: " + h.state.Message})
+		r.settle(policy, pass, v1alpha1.BackupOutcome{Reason: h.state.Reason, Message: "the Job failed without a result: " + h.state.Message})
+	case hopeless(h.state, startOf(run), manifests.BackupDeadline(policy), r.Clock()):
+		r.settle(policy, pass, v1alpha1.BackupOutcome{Reason: h.state.Reason, Message: "the Job was given up: " + h.state.Message})
 	}
 }
 
@@ -207,7 +215,7 @@ func (r *PolicyReconciler) conclude(policy *v1alpha1.BackupPolicy, pass *policyP
 	if run.From == "" { // else it speaks of a copy
 		listSnapshots(&pass.status, run, result)
 	}
-	r.finish(policy, pass, out)
+	r.settle(policy, pass, out)
 }
 
 // summary of what was done, for a person.

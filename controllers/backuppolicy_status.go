@@ -18,12 +18,17 @@ const defaultHistory = 10
 
 // finish writes down how what goes on has ended.
 func (r *PolicyReconciler) finish(policy *v1alpha1.BackupPolicy, pass *policyPass, out v1alpha1.BackupOutcome) {
-	run := pass.status.Run
+	pass.ended = r.completed(pass.status.Run, out)
+	record(policy, &pass.status, *pass.ended)
+	pass.status.Run = nil
+}
+
+// completed is an outcome that says of what it is.
+func (r *PolicyReconciler) completed(run *v1alpha1.BackupRun, out v1alpha1.BackupOutcome) *v1alpha1.BackupOutcome {
 	out.Operation, out.ID, out.From, out.InPlace, out.StartedAt = run.Operation, run.ID, run.From, run.InPlace, run.StartedAt
 	out.EndedAt = metav1.NewTime(r.Clock().Truncate(time.Second))
 	out.Message = bounded(out.Message)
-	record(policy, &pass.status, out)
-	pass.status.Run, pass.ended = nil, &out
+	return &out
 }
 
 // record an outcome. It is pure.

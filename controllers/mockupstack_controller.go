@@ -41,7 +41,8 @@ const (
 // StackReconciler brings MockupStacks to life.
 type StackReconciler struct {
 	base
-	expiry expiry
+	expiry    expiry
+	sightings *sightings
 }
 
 // Reconcile is one pass: gather, render, apply, keep the specification, judge, write the status once.
@@ -84,7 +85,9 @@ func (r *StackReconciler) apply(ctx context.Context, stack *v1alpha1.MockupStack
 	if err != nil {
 		return observed{}, &backendError{err}
 	}
-	return observed{Set: set, Observation: seen, Restoring: facts.Restoring}, nil
+	out := observed{Set: set, Observation: seen, Restoring: facts.Restoring}
+	r.sightings.note(client.ObjectKeyFromObject(stack), out)
+	return out, nil
 }
 
 // observed is what a pass has seen of what it asked for.
@@ -98,6 +101,7 @@ type observed struct {
 // remove takes everything of the stack away but retained volumes, and lets it go when nothing else is left.
 func (r *StackReconciler) remove(ctx context.Context, stack *v1alpha1.MockupStack) (reconcile.Result, error) {
 	r.expiry.forget(stack)
+	r.sightings.forget(client.ObjectKeyFromObject(stack))
 	live, released, err := r.release(ctx, stack, manifests.StackRemoval(stack))
 	if released {
 		return reconcile.Result{}, nil

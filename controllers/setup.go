@@ -36,7 +36,8 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("registering the metric of certificates: %w", err)
 	}
 	changes := newFeed(o.Backend, "MockupStack", "ObservabilityAddon", "BackupPolicy")
-	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o), ends}
+	seen := newSightings()
+	r := &StackReconciler{newBase(mgr, stackController, stackFinalizer, o), ends, seen}
 	if err := r.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of MockupStack: %w", err)
 	}
@@ -48,7 +49,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("registering the metrics of policies: %w", err)
 	}
-	p := &PolicyReconciler{newBase(mgr, policyController, policyFinalizer, o), newTaken(), figures}
+	p := &PolicyReconciler{newBase(mgr, policyController, policyFinalizer, o), newTaken(), figures, newHooking(), seen}
 	if err := p.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of BackupPolicy: %w", err)
 	}

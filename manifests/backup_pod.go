@@ -143,6 +143,15 @@ func BackupDeadline(p *v1alpha1.BackupPolicy) time.Duration {
 	return d
 }
 
+// BackupHookTimeout is how long a hook may take.
+func BackupHookTimeout(h *v1alpha1.BackupHook) time.Duration {
+	d, err := time.ParseDuration(h.Timeout)
+	if err != nil {
+		d = time.Minute // the default; validation has refused what is no duration
+	}
+	return d
+}
+
 // Keys of Secrets.
 const (
 	// KeyBackupPassword of the Secret that the operator makes.

@@ -121,9 +121,25 @@ func TestInvalidBackup(t *testing.T) {
 		"spec.repository: must have exactly one":      func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Repository.HostPath = "/srv" },
 		"spec.copies[0]: must have exactly one":       func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Copies[0].HostPath = "/srv" },
 		"spec.copies[1].name: \"offsite\" is already": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Copies[1].Name = "offsite" },
-		`spec.deadline: "soon" is no duration`:        func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Deadline = "soon" },
-		`request.operation: "erase" must be one of`:   func(_ *v1alpha1.BackupPolicy, f *BackupFacts) { f.Request.Operation = "erase" },
-		`metadata.name: "Files"`:                      func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Name = "Files" },
+		"spec.archives: need a repository with size": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			p.Spec.Archives = &v1alpha1.BackupArchives{Keep: 1}
+			p.Spec.Repository = v1alpha1.BackupRepository{S3: p.Spec.Copies[0].S3}
+		},
+		`spec.hooks.pre[0].service: "db" is no service of stack mockup`: func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			p.Spec.Hooks.Pre = []v1alpha1.BackupHook{{Service: "db", Command: []string{"sync"}}}
+		},
+		"spec.hooks.post[1].command: must name a program": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			p.Spec.Hooks.Post = []v1alpha1.BackupHook{{Service: "mime-server", Command: []string{"sync"}}, {Service: "mime-server"}}
+		},
+		`spec.hooks.pre[0].timeout: "soon" is no duration`: func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			p.Spec.Hooks.Pre = []v1alpha1.BackupHook{{Service: "mime-server", Command: []string{"sync"}, Timeout: "soon"}}
+		},
+		`spec.hooks.pre[0].onError: "ignore" must be fail or continue`: func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			p.Spec.Hooks.Pre = []v1alpha1.BackupHook{{Service: "mime-server", Command: []string{"sync"}, OnError: "ignore"}}
+		},
+		`spec.deadline: "soon" is no duration`:      func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Deadline = "soon" },
+		`request.operation: "erase" must be one of`: func(_ *v1alpha1.BackupPolicy, f *BackupFacts) { f.Request.Operation = "erase" },
+		`metadata.name: "Files"`:                    func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Name = "Files" },
 		"copies[1].hostPath: \"/srv\" is where the rep": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
 			p.Spec.Repository = v1alpha1.BackupRepository{HostPath: "/srv"}
 			p.Spec.Copies[1].HostPath = "/srv"

@@ -32,6 +32,8 @@ func validateBackup(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, q *v1
 		}
 	}
 	v.backupPlaces(p)
+	v.backupHooks("spec.hooks.pre", p.Spec.Hooks.Pre)
+	v.backupHooks("spec.hooks.post", p.Spec.Hooks.Post)
 	if _, err := time.ParseDuration(p.Spec.Deadline); p.Spec.Deadline != "" && err != nil {
 		v.reject("spec.deadline", p.Spec.Deadline, "is no duration, e.g. 90m")
 	}
@@ -48,6 +50,24 @@ func validateBackup(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, q *v1
 	return errors.Join(v.errs...)
 }
 
+func (v *validator) backupHooks(field string, hooks []v1alpha1.BackupHook) {
+	for i, h := range hooks {
+		field := fmt.Sprintf("%s[%d]", field, i)
+		if !slices.ContainsFunc(v.stack.Spec.Services, func(s v1alpha1.Service) bool { return s.Name == h.Service }) {
+			v.reject(field+".service", h.Service, "is no service of stack "+v.stack.Name)
+		}
+		if len(h.Command) == 0 {
+			v.reject(field+".command", "", "must name a program")
+		}
+		if d, err := time.ParseDuration(h.Timeout); h.Timeout != "" && (err != nil || d <= 0) {
+			v.reject(field+".timeout", h.Timeout, "is no duration, e.g. 90s")
+		}
+		if h.OnError != "" && h.OnError != v1alpha1.BackupHookFail && h.OnError != v1alpha1.BackupHookContinue {
+			v.reject(field+".onError", h.OnError, "must be fail or continue")
+		}
+	}
+}
+
 func hasVolume(stack *v1alpha1.MockupStack, name string) bool {
 	return slices.ContainsFunc(stack.Spec.Volumes, func(v v1alpha1.Volume) bool { return v.Name == name })
 }
@@ -61,6 +81,9 @@ func (v *validator) backupPlaces(p *v1alpha1.BackupPolicy) {
 	}
 	if places != 1 {
 		v.reject("spec.repository", "", "must have exactly one of size, hostPath and s3")
+	}
+	if p.Spec.Archives != nil && p.Spec.Repository.S3 != nil {
+		v.reject("spec.archives", "", "need a repository with size or hostPath, beside which they are kept")
 	}
 	for i, c := range p.Spec.Copies {
 		field := fmt.Sprintf("spec.copies[%d]", i)

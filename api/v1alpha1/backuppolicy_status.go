@@ -137,6 +137,33 @@ type BackupRun struct {
 	// progress as last heard of.
 	// +optional
 	Progress *BackupProgress `json:"progress,omitempty"`
+	// hooks that have been run.
+	// +optional
+	// +listType=atomic
+	Hooks []BackupHookOutcome `json:"hooks,omitempty"`
+	// outcome of what was done, while the hooks after it are run.
+	// +optional
+	Outcome *BackupOutcome `json:"outcome,omitempty"`
+}
+
+// BackupHookOutcome is how a hook ended.
+type BackupHookOutcome struct {
+	// stage is pre or post.
+	Stage string `json:"stage"`
+	// service that it was run in.
+	Service string `json:"service"`
+	// endedAt is when it ended.
+	EndedAt metav1.Time `json:"endedAt"`
+	// succeeded tells whether its exit code was 0.
+	Succeeded bool `json:"succeeded"`
+	// ignored tells whether its failure does not count.
+	// +optional
+	Ignored bool `json:"ignored,omitempty"`
+	// message says why not, with the end of what was printed, in which values of Secrets that stack and policy refer to are
+	// covered.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // RestorePhase is how far a restore in place has come.

@@ -96,6 +96,9 @@ type BackupPolicySpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Exclude []BackupPattern `json:"exclude,omitempty"`
+	// hooks are run in services around each run, e.g. to have a database write down what it holds.
+	// +optional
+	Hooks BackupHooks `json:"hooks,omitzero"`
 	// bandwidth is the most that is written to the repository and its copies in a second, in bytes, e.g. 10Mi.
 	// +optional
 	// +kubebuilder:validation:XIntOrString
@@ -242,6 +245,54 @@ type BackupEncryption struct {
 	// +optional
 	PasswordSecret *KeyRef `json:"passwordSecret,omitempty"`
 }
+
+// BackupHooks are run in services around each run, one after the other. One that goes on while the operator is killed is run
+// again.
+type BackupHooks struct {
+	// pre are run before anything is read. When one fails whose onError is fail, nothing is backed up.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Pre []BackupHook `json:"pre,omitempty"`
+	// post are run when the run has ended, also one that failed, or was kept from beginning by a hook: what pre has stopped
+	// goes on again.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Post []BackupHook `json:"post,omitempty"`
+}
+
+// BackupHook is a program that is run in a service.
+type BackupHook struct {
+	// service of the stack. The program is run in one of its pods that are ready, and waits for one.
+	// +required
+	// +kubebuilder:validation:MaxLength=24
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')`,message=`must be the name of a service of the stack: lower-case letters, digits and "-"`
+	Service string `json:"service"`
+	// command and its arguments; no shell is around it.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	Command []string `json:"command"`
+	// timeout after which the hook has failed, with the wait for a pod. The default is 1m.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,4}[smh]$') && duration(self) <= duration('6h')`,message=`must be from 1s to 6h, e.g. 90s`
+	Timeout string `json:"timeout,omitempty"`
+	// onError says what becomes of the run when the hook fails: fail, which is the default, or continue, which only tells
+	// of it.
+	// +optional
+	// +kubebuilder:validation:Enum=fail;continue
+	OnError string `json:"onError,omitempty"`
+}
+
+// What becomes of a run when a hook fails.
+const (
+	BackupHookFail     = "fail"
+	BackupHookContinue = "continue"
+)
 
 // BackupRetention says which snapshots are kept.
 //

@@ -45,6 +45,8 @@ const (
 	ReasonReferenceMissing = "ReferenceMissing"
 	// ReasonBackupFailed: the newest backup failed; the message says why. The next one is tried as scheduled.
 	ReasonBackupFailed = "BackupFailed"
+	// ReasonHookFailed: a hook of a backup failed; the message says which and why.
+	ReasonHookFailed = "HookFailed"
 	// ReasonRestoreInProgress: a volume is restored in place, and the services that mount it are stopped until it is whole.
 	ReasonRestoreInProgress = "RestoreInProgress"
 	// ReasonRestoreFailed: the newest restore in place failed, and the volume is what it was before; the message says why.

@@ -8,7 +8,7 @@ import (
 var policies = &kind{
 	name: "policy", resource: "backuppolicies", base: policyBase,
 	cases: func() []refusal {
-		return slices.Concat(policyCases(), scheduleCases(), repositoryCases(), bucketCases(), programCases())
+		return slices.Concat(policyCases(), scheduleCases(), hookCases(), repositoryCases(), bucketCases(), programCases())
 	},
 	lists: policyListCases, company: policyCompany, oneByRule: func(string) bool { return false },
 	page: "backuppolicy.md", head: policyHead,
@@ -39,6 +39,9 @@ spec:
   - {name: offsite, s3: {endpoint: "https://s3.example.com", bucket: backups, prefix: mockup/, credentialsSecretName: s3}}
   - {name: disk, hostPath: /srv/copies}
   encryption: {passwordSecret: {name: words, key: password}}
+  hooks:
+    pre: [{service: web, command: [sync], timeout: 30s, onError: continue}]
+    post: [{service: web, command: [sync]}]
   include: [uploads]
   exclude: ["*.tmp"]
   retention: {keepLatest: 7}
@@ -81,6 +84,17 @@ func policyCases() []refusal {
 		values("password's Secret has a key", "spec.encryption.passwordSecret", "{name: s, key: a.b_c}", "{name: s, key: a/b}", "must be a key").
 			at("spec.encryption.passwordSecret.key"),
 	}
+}
+
+func hookCases() (cases []refusal) {
+	for _, path := range []string{"spec.hooks.pre[0]", "spec.hooks.post[0]"} {
+		cases = append(cases,
+			values(path+": service has a name", path+".service", "web-2", "my.web", "must be the name of a service"),
+			values(path+": time is bounded", path+".timeout", "6h", "7h", "must be from 1s to 6h"),
+			values(path+": time has a unit", path+".timeout", "90s", "'90'", "must be from 1s to 6h"),
+		)
+	}
+	return cases
 }
 
 func scheduleCases() (cases []refusal) {
@@ -140,6 +154,8 @@ func programCases() []refusal {
 func policyListCases() []refusal {
 	return []refusal{
 		values("something is backed up", "spec.volumes", "[store]", "[]", "should have at least 1 items"),
+		values("a hook before runs a program", "spec.hooks.pre[0].command", "[sync, -f]", "[]", "should have at least 1 items"),
+		values("a hook after runs a program", "spec.hooks.post[0].command", "[sync, -f]", "[]", "should have at least 1 items"),
 		values("volumes are named once", "spec.volumes", "[store, spare]", "[store, store]", `"store"`).at("spec.volumes[1]"),
 		values("copies are named once", "spec.copies[1].name", "other", "offsite", `{"name":"offsite"}`).at("spec.copies[1]"),
 		values("paths are included once", "spec.include", "[a, b]", "[a, a]", `"a"`).at("spec.include[1]"),
