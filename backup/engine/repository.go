@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/throttling"
+	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/format"
 	"github.com/kopia/kopia/repo/maintenance"
 	"github.com/kopia/kopia/snapshot"
@@ -51,11 +53,11 @@ func (c *Config) openStorage(ctx context.Context, st blob.Storage, password stri
 	if r.dir, err = os.MkdirTemp("", "kopia-"); err != nil {
 		return nil, fmt.Errorf("making a folder for the connection: %w", err)
 	}
-	err = r.connect(ctx, password)
+	err = r.connect(ctx)
 	made := false
 	if errors.Is(err, repo.ErrRepositoryNotInitialized) && create {
 		if err = initialize(ctx, st, password); err == nil {
-			err, made = r.connect(ctx, password), true
+			err, made = r.connect(ctx), true
 		}
 	}
 	if err == nil {
@@ -134,14 +136,30 @@ func isSystem(err error) bool {
 	return errors.As(err, &path) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-func (r *repository) connect(ctx context.Context, password string) error {
-	options := &repo.ConnectOptions{ClientOptions: repo.ClientOptions{
-		Hostname: r.config.Source, Username: user, Description: "mockup", FormatBlobCacheDuration: 15 * time.Minute,
-	}}
-	if rate := float64(r.config.BytesPerSecond); rate > 0 {
-		options.Throttling = &throttling.Limits{UploadBytesPerSecond: rate, DownloadBytesPerSecond: rate}
+// connect writes Kopia's file that says where the repository is. Kopia's own Connect opens the repository to try it out, and
+// to make the key of the password, which is meant to take long, takes most of the time of a run with nothing to do.
+func (r *repository) connect(ctx context.Context) error {
+	var opens buffer
+	if err := r.storage.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &opens); errors.Is(err, blob.ErrBlobNotFound) {
+		return repo.ErrRepositoryNotInitialized
+	} else if err != nil {
+		return fmt.Errorf("reading blob %s: %w", format.KopiaRepositoryBlobID, err)
 	}
-	return repo.Connect(ctx, r.file(), r.storage, password, options)
+	where := r.storage.ConnectionInfo()
+	client := repo.ClientOptions{
+		Hostname: r.config.Source, Username: user, Description: "mockup", FormatBlobCacheDuration: 15 * time.Minute,
+	}
+	if rate := float64(r.config.BytesPerSecond); rate > 0 {
+		client.Throttling = &throttling.Limits{UploadBytesPerSecond: rate, DownloadBytesPerSecond: rate}
+	}
+	text, err := json.Marshal(repo.LocalConfig{Storage: &where, Caching: &content.CachingOptions{}, ClientOptions: client})
+	if err != nil {
+		return fmt.Errorf("writing down where the repository is: %w", err)
+	}
+	if err := os.WriteFile(r.file(), text, 0o600); err != nil {
+		return fmt.Errorf("writing down where the repository is: %w", err)
+	}
+	return nil
 }
 
 func (r *repository) file() string { return filepath.Join(r.dir, "repository.config") }

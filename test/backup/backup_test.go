@@ -49,7 +49,7 @@ func TestBackups(t *testing.T) {
 		do   func(*testing.T)
 	}{
 		{"a run that is asked for", b.first}, {"the second run stores what changed", b.second},
-		{"the schedule fires", b.schedule}, {"a restore is identical", b.restore}, {"the list of files", b.browse},
+		{"hooks", b.hooks}, {"the schedule fires", b.schedule}, {"a restore is identical", b.restore}, {"the list of files", b.browse},
 		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"kills at any moment", b.kills}, {"a copy in a bucket", b.serverOfBuckets},
 		{"secrets stay secret", b.secrets},
 	} {
