@@ -74,6 +74,8 @@ type S3 struct {
 	AccessKeyFile string `json:"accessKeyFile"`
 	SecretKeyFile string `json:"secretKeyFile"`
 	CAFile        string `json:"caFile,omitempty"`
+
+	patience time.Duration // of a test
 }
 
 // Copy of the repository somewhere else.

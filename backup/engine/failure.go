@@ -2,8 +2,10 @@ package engine
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -71,7 +73,11 @@ func ReasonOf(err error) string {
 		return ReasonNoRepository
 	case errors.Is(err, blob.ErrBlobNotFound), strings.Contains(err.Error(), "invalid checksum"): // Kopia has no error of its own for it
 		return ReasonDamaged
-	case errors.As(err, &network), errors.Is(err, blob.ErrInvalidCredentials), denied(err):
+	case says(err, "RequestTimeTooSkewed", "request time and the server's time"):
+		return ReasonClock
+	case says(err, "XMinioStorageFull", "free drive threshold", "QuotaExceeded", "Insufficient Storage"):
+		return ReasonFull
+	case errors.As(err, &network), errors.Is(err, blob.ErrInvalidCredentials), errors.Is(err, io.ErrUnexpectedEOF), denied(err):
 		return ReasonUnavailable
 	case errors.As(err, &path):
 		return ReasonFailed
@@ -79,15 +85,14 @@ func ReasonOf(err error) string {
 	return ReasonFailed
 }
 
-// denied tells whether a server of buckets said no. Kopia keeps only the words of what minio's client returns.
+// denied tells whether a server of buckets said no.
 func denied(err error) bool {
-	for _, words := range []string{
-		"AccessDenied", "Access Denied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket",
-		"bucket does not exist", "connection refused", "no such host", "Service Unavailable", "SlowDown", "i/o timeout",
-	} {
-		if strings.Contains(err.Error(), words) {
-			return true
-		}
-	}
-	return false
+	return says(err, "AccessDenied", "Access Denied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket",
+		"bucket does not exist", "connection refused", "no such host", "Service Unavailable", "SlowDown", "i/o timeout")
+}
+
+// says tells whether any of texts is in an error. Kopia keeps only the words of what minio's client returns.
+func says(err error, texts ...string) bool {
+	said := err.Error()
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
 }

@@ -211,7 +211,7 @@ func (o *operation) prune() error {
 		if err != nil {
 			return err
 		}
-		if len(all) > 0 {
+		if all = o.config.present(all); len(all) > 0 {
 			newest = append(newest, string(all[len(all)-1].ID))
 		}
 	}

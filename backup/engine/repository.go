@@ -277,6 +277,9 @@ func (r *repository) chosen(ctx context.Context, volume string) (*snapshot.Manif
 		return nil, err
 	}
 	want := r.config.Restore
+	if want.Snapshot == "" && want.AsOf.IsZero() {
+		all = r.config.present(all)
+	}
 	for i := len(all) - 1; i >= 0; i-- {
 		m := all[i]
 		if (want.Snapshot == "" && !isSafety(m) || string(m.ID) == want.Snapshot) && (want.AsOf.IsZero() || !m.StartTime.ToTime().After(want.AsOf)) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -18,8 +19,16 @@ import (
 // bucketServer is a server of buckets over HTTP, which misbehaves on request.
 type bucketServer struct {
 	*httptest.Server
-	// mood is what it does to requests that write.
-	mood atomic.Value
+	closing chan struct{}
+	// mood is what it does to requests, but to the first so many that write.
+	mood   atomic.Value
+	spared atomic.Int64
+}
+
+// moodFrom makes it misbehave from the nth request on that writes.
+func (s *bucketServer) moodFrom(mood string, nth int64) {
+	s.spared.Store(nth)
+	s.mood.Store(mood)
 }
 
 func newBucketServer(r *rig) (*bucketServer, Location) {
@@ -27,11 +36,41 @@ func newBucketServer(r *rig) (*bucketServer, Location) {
 	backend := s3mem.New()
 	r.Expect(backend.CreateBucket("backups")).To(Succeed())
 	real := gofakes3.New(backend).Server()
-	s := &bucketServer{}
+	s := &bucketServer{closing: make(chan struct{})}
 	s.mood.Store("")
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		mood := s.mood.Load().(string)
+		mood, writes := s.mood.Load().(string), q.Method == http.MethodPut || q.Method == http.MethodDelete
+		if s.spared.Load() > 0 {
+			mood = ""
+			if writes {
+				s.spared.Add(-1)
+			}
+		}
 		switch {
+		case mood == "failing":
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case mood == "down":
+			panic(http.ErrAbortHandler) // the connection is closed
+		case mood == "silent":
+			select {
+			case <-q.Context().Done():
+			case <-s.closing:
+			}
+		case mood == "slow":
+			time.Sleep(20 * time.Millisecond)
+			real.ServeHTTP(&slowWriter{w}, q)
+		case mood == "full" && q.Method == http.MethodPut:
+			w.WriteHeader(http.StatusInsufficientStorage)
+			_, _ = io.WriteString(w, `<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free drive threshold.</Message></Error>`)
+		case mood == "skewed":
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the server's time is too large.</Message></Error>`)
+		case mood == "halving" && q.Method == http.MethodPut && strings.Contains(q.URL.Path, "/p"):
+			content, _ := io.ReadAll(q.Body)
+			name := strings.TrimPrefix(q.URL.Path, "/backups/")
+			half := content[:len(content)/2]
+			_, _ = backend.PutObject("backups", name, nil, strings.NewReader(string(half)), int64(len(half)), nil)
+			w.Header().Set("ETag", `"d41d8cd98f00b204e9800998ecf8427e"`)
 		case mood == "denying":
 			w.Header().Set("Content-Type", "application/xml")
 			w.WriteHeader(http.StatusForbidden)
@@ -43,7 +82,10 @@ func newBucketServer(r *rig) (*bucketServer, Location) {
 			real.ServeHTTP(w, q)
 		}
 	}))
-	r.t.Cleanup(s.Close)
+	r.t.Cleanup(func() {
+		close(s.closing)
+		s.Close()
+	})
 	keys := r.t.TempDir()
 	for name, content := range map[string]string{"access": "AKIDEXAMPLE\n", "secret": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY\n"} {
 		r.Expect(os.WriteFile(filepath.Join(keys, name), []byte(content), 0o600)).To(Succeed())
@@ -52,6 +94,21 @@ func newBucketServer(r *rig) (*bucketServer, Location) {
 		Endpoint: s.URL, Bucket: "backups", Prefix: "mockup/", Region: "eu-south-1",
 		AccessKeyFile: filepath.Join(keys, "access"), SecretKeyFile: filepath.Join(keys, "secret"),
 	}}
+}
+
+// slowWriter answers in small pieces, each after a while.
+type slowWriter struct{ http.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (w *slowWriter) Write(b []byte) (n int, err error) {
+	const piece = 64 << 10
+	for len(b) > 0 && err == nil {
+		time.Sleep(time.Millisecond)
+		var m int
+		m, err = w.ResponseWriter.Write(b[:min(len(b), piece)])
+		n, b = n+m, b[m:]
+	}
+	return n, err
 }
 
 func TestBucketIsAnEqualCopy(t *testing.T) {

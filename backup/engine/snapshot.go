@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	kopiafs "github.com/kopia/kopia/fs"
@@ -89,7 +90,7 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 		if man, err = u.Upload(ctx, dir, r.config.snapshotPolicy(), of, previous...); err != nil {
 			return fmt.Errorf("backing up %s: %w", v.Name, err)
 		}
-		if err := progress.failure(v.Name); err != nil {
+		if err := progress.failure(v); err != nil {
 			return err
 		}
 		if man.IncompleteReason != "" {
@@ -143,13 +144,17 @@ func (r *repository) lastRecord(ctx context.Context, previous []*snapshot.Manife
 	return nil
 }
 
-// failure names the first file that could not be read; one that was removed meanwhile is no failure.
-func (u *uploading) failure(volume string) error {
+// failure names the first file that could not be read or stored; one that was removed meanwhile is no failure.
+func (u *uploading) failure(v Volume) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, f := range u.failed {
-		if !errors.Is(f.err, os.ErrNotExist) {
-			return &Failure{Reason: ReasonSource, Err: fmt.Errorf("reading %s of volume %s: %w", f.path, volume, f.err)}
+		var read *os.PathError
+		switch {
+		case !errors.As(f.err, &read) || !strings.HasPrefix(read.Path, v.Path):
+			return &Failure{Reason: ReasonOf(f.err), Err: fmt.Errorf("storing %s of volume %s: %w", f.path, v.Name, f.err)}
+		case !errors.Is(f.err, os.ErrNotExist):
+			return &Failure{Reason: ReasonSource, Err: fmt.Errorf("reading %s of volume %s: %w", f.path, v.Name, f.err)}
 		}
 	}
 	return nil

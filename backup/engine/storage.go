@@ -73,11 +73,17 @@ func (s *S3) storage(ctx context.Context) (blob.Storage, error) {
 		}
 		o.RootCA = []byte(ca)
 	}
-	st, err := s3.New(ctx, o, false)
+	opening, cancel := (&guarded{patience: s.patience}).within(ctx, 0) // it asks whether the bucket is there
+	defer cancel()
+	st, err := s3.New(opening, o, false)
 	if err != nil {
-		return nil, &Failure{Reason: ReasonUnavailable, Err: fmt.Errorf("opening %s: %w", Location{S3: s}, err)}
+		reason := ReasonOf(err)
+		if reason == ReasonFailed {
+			reason = ReasonUnavailable
+		}
+		return nil, &Failure{Reason: reason, Err: fmt.Errorf("opening %s: %w", Location{S3: s}, err)}
 	}
-	return st, nil
+	return &guarded{st, Location{S3: s}, s.patience}, nil
 }
 
 // lock keeps others off the repository for as long as this process lives, which is all that a lock may outlive: it is the
