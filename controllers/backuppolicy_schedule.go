@@ -27,7 +27,7 @@ type appointment struct {
 
 // appointments of a policy by its schedules, the earliest first; those that are past are due. A time that was missed, or
 // several, is one appointment. It is pure.
-func appointments(p *v1alpha1.BackupPolicy) ([]appointment, error) {
+func appointments(p *v1alpha1.BackupPolicy, now time.Time) ([]appointment, error) {
 	var out []appointment
 	add := func(field string, s *v1alpha1.BackupSchedule, request v1alpha1.BackupRequest) error {
 		if s == nil {
@@ -37,7 +37,7 @@ func appointments(p *v1alpha1.BackupPolicy) ([]appointment, error) {
 		if err != nil {
 			return &manifests.InvalidError{Field: field, Value: string(s.Cron), Reason: err.Error()}
 		}
-		if at := schedule.Next(lastStart(p, request.Operation)); !at.IsZero() { // the 30th of February never comes
+		if at := schedule.Next(lastStart(p, request.Operation, now)); !at.IsZero() { // the 30th of February never comes
 			out = append(out, appointment{request, at})
 		}
 		return nil
@@ -59,14 +59,21 @@ func appointments(p *v1alpha1.BackupPolicy) ([]appointment, error) {
 	return out, nil
 }
 
-// lastStart of an operation, or that of the policy itself.
-func lastStart(p *v1alpha1.BackupPolicy, operation v1alpha1.BackupOperation) time.Time {
+// clockSkew is how far in the future something may have begun without being taken for the work of a clock that was wrong.
+const clockSkew = time.Hour
+
+// lastStart of an operation, or that of the policy itself. One of the future is not waited for: what is due is done at once.
+func lastStart(p *v1alpha1.BackupPolicy, operation v1alpha1.BackupOperation, now time.Time) time.Time {
+	at := p.CreationTimestamp.Time
 	for _, o := range p.Status.Last {
-		if o.Operation == operation && o.From == "" {
-			return o.StartedAt.Time
+		if began := o.StartedAt.Time; o.Operation == operation && o.From == "" && !began.After(now.Add(clockSkew)) {
+			at = began
 		}
 	}
-	return p.CreationTimestamp.Time
+	if at.After(now.Add(clockSkew)) {
+		return time.Time{}
+	}
+	return at
 }
 
 // parseSchedule reads cron and its time zone; name spreads what is short for a time of day.
@@ -115,7 +122,7 @@ func next(p *v1alpha1.BackupPolicy, now time.Time) (*v1alpha1.BackupRequest, tim
 	if p.Spec.Suspend {
 		return nil, time.Time{}, nil
 	}
-	all, err := appointments(p)
+	all, err := appointments(p, now)
 	if err != nil {
 		return nil, time.Time{}, err
 	}

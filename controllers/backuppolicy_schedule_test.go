@@ -67,6 +67,24 @@ func TestMissedRunsAreMadeUpForOnce(t *testing.T) {
 	g.Expect(look).To(BeTemporally("==", at("2026-02-21T02:00:00Z")))
 }
 
+// A clock that was a year ahead for a while leaves runs that began in the future, and maybe a policy: nothing waits for that.
+func TestAClockThatWasAheadStopsNothing(t *testing.T) {
+	g := NewWithT(t)
+	for _, created := range []string{"2026-02-13T12:00:00Z", "2027-02-13T12:00:00Z"} {
+		p := scheduled("0 2 * * *", "")
+		p.CreationTimestamp = metav1.NewTime(at(created))
+		began(p, v1alpha1.BackupRunNow, "2027-02-14T02:00:00Z")
+		request, _, err := next(p, at("2026-03-01T09:00:00Z"))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(request).To(HaveField("Operation", v1alpha1.BackupRunNow), "created %s", created)
+		began(p, v1alpha1.BackupRunNow, "2026-03-01T09:00:00Z")
+		request, look, err := next(p, at("2026-03-01T09:00:00Z"))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(request).To(BeNil(), "created %s", created)
+		g.Expect(look).To(BeTemporally("==", at("2026-03-02T02:00:00Z")))
+	}
+}
+
 func TestVerificationWaitsForABackup(t *testing.T) {
 	g := NewWithT(t)
 	p := scheduled("0 2 * * *", "")
@@ -133,10 +151,10 @@ func TestShortFormsAreSpread(t *testing.T) {
 
 func TestSchedulesThatAreNone(t *testing.T) {
 	for cron, zone := range map[string]string{"0 25 * * *": "", "61 2 * * *": "", "0 2 * * *": "Europe/Nowhere"} {
-		_, err := appointments(scheduled(cron, zone))
+		_, err := appointments(scheduled(cron, zone), at("2026-02-13T12:00:00Z"))
 		NewWithT(t).Expect(err).To(MatchError(ContainSubstring("spec.schedule.cron")), cron)
 	}
-	none, err := appointments(scheduled("0 2 30 2 *", ""))
+	none, err := appointments(scheduled("0 2 30 2 *", ""), at("2026-02-13T12:00:00Z"))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(none).To(BeEmpty())
 }

@@ -71,7 +71,7 @@ func judgePolicy(policy *v1alpha1.BackupPolicy, pass *policyPass, err error, now
 	status.NextRun = nil
 	judged := policy.DeepCopy()
 	judged.Status = *status
-	if all, scheduleErr := appointments(judged); scheduleErr == nil && !policy.Spec.Suspend {
+	if all, scheduleErr := appointments(judged, now); scheduleErr == nil && !policy.Spec.Suspend {
 		for _, a := range all {
 			if a.request.Operation == v1alpha1.BackupRunNow {
 				at := metav1.NewTime(a.at)

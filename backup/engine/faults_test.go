@@ -62,6 +62,7 @@ func TestRepositoryInABucketThatMisbehaves(t *testing.T) {
 
 // The server denies itself from a random request on; MOCKUP_KILLS says how often.
 func TestDeniedAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

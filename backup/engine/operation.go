@@ -145,6 +145,9 @@ func run(ctx context.Context, name string, c *Config, out io.Writer, result *Res
 	defer r.close(ctx)
 	o := &operation{repository: r, ctx: ctx, report: NewReporter(out), out: out, result: result}
 	err = do(o)
+	if writes && ReasonOf(err) == ReasonFull {
+		err = errors.Join(err, r.relieve(ctx))
+	}
 	if size, sizeErr := r.size(ctx); sizeErr == nil {
 		result.Repository = &size
 	} else if err == nil {

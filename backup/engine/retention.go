@@ -139,6 +139,28 @@ func (r *repository) prune(ctx context.Context, thorough bool, report *Reporter)
 	return out, err
 }
 
+// relieve a folder that became full of what the run stored until then: no snapshot needs it, and the next run would find no
+// room. Kopia waits a day with that, for others who may be about to use it; whoever holds the lock is alone.
+func (r *repository) relieve(ctx context.Context) error {
+	if r.config.Repository.S3 != nil {
+		return nil
+	}
+	if err := r.config.Repository.tidy(); err != nil {
+		return err
+	}
+	if err := r.Refresh(ctx); err != nil {
+		return fmt.Errorf("making room: %w", err)
+	}
+	err := repo.DirectWriteSession(ctx, r, repo.WriteSessionOptions{Purpose: "room"}, func(ctx context.Context, w repo.DirectRepositoryWriter) error {
+		_, err := maintenance.DeleteUnreferencedPacks(ctx, w, maintenance.DeleteUnreferencedPacksOptions{}, maintenance.SafetyNone)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("making room: %w", err)
+	}
+	return nil
+}
+
 // forget snapshots of a volume, and records that belong to none.
 func (r *repository) forget(ctx context.Context, volume string) ([]string, error) {
 	all, err := r.snapshots(ctx, volume)

@@ -84,7 +84,9 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 	var man *snapshot.Manifest
 	var written int64
 	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: func(n int64) { written += n }}
-	err = repo.WriteSession(ctx, r, options, func(ctx context.Context, w repo.RepositoryWriter) error {
+	vital, end := r.storage.vital(ctx)
+	defer end()
+	err = repo.WriteSession(vital, r, options, func(ctx context.Context, w repo.RepositoryWriter) error {
 		u := upload.NewUploader(w)
 		u.Progress, u.FailFast = progress, false
 		if man, err = u.Upload(ctx, dir, r.config.snapshotPolicy(), of, previous...); err != nil {
@@ -104,6 +106,9 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 		}
 		return r.save(ctx, w, v, src, man, last)
 	})
+	if lost := context.Cause(vital); err != nil && lost != nil && ctx.Err() == nil {
+		err = fmt.Errorf("backing up %s: %w", v.Name, lost)
+	}
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -172,6 +172,28 @@ type named struct {
 	blob.Storage
 	key  string
 	last atomic.Pointer[blob.ID]
+	// lost is told of what could not be stored, if anybody listens.
+	lost atomic.Pointer[context.CancelCauseFunc]
+}
+
+// PutBlob implements blob.Storage.
+func (n *named) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
+	err := n.Storage.PutBlob(ctx, id, data, o)
+	if lost := n.lost.Load(); err != nil && lost != nil {
+		(*lost)(fmt.Errorf("storing a blob: %w", err))
+	}
+	return err
+}
+
+// vital is a context that ends with the first blob that could not be stored, whatever Kopia's own retries did about it. Else it
+// would try each further one as long, for a snapshot that is none.
+func (n *named) vital(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	n.lost.Store(&cancel)
+	return ctx, func() {
+		n.lost.Store(nil)
+		cancel(nil)
+	}
 }
 
 // GetBlob implements blob.Storage.
