@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,14 +44,6 @@ func smallDisk(t *testing.T, bytes int) string {
 	g.Expect(syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))).To(Succeed())
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }) // the process ends with it
 	return dir
-}
-
-func noise(n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rand.Uint32())
-	}
-	return string(b)
 }
 
 // The disk of the repository is full: that is what is said, nothing that was there is lost, and what did not fit takes no room
