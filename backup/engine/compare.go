@@ -90,7 +90,7 @@ func (c *comparison) entry(e Entry) error {
 	switch e.Type {
 	case TypeFile:
 		c.sameLinks(e, info)
-		digest, size, err := digestFile(name)
+		digest, size, err := digestFile(name, e.Digest)
 		if err != nil {
 			return fmt.Errorf("comparing %s: %w", e.Path, err)
 		}

@@ -42,7 +42,7 @@ type Entry struct {
 	Size int64 `json:"size,omitempty"`
 	// Modified in nanoseconds since 1970.
 	Modified int64 `json:"modified"`
-	// Digest is the SHA-256 of a file's content.
+	// Digest of a file's content: "blake3:" and that, or its SHA-256 in records of before.
 	Digest string `json:"digest,omitempty"`
 	// Target of a symbolic link.
 	Target []byte `json:"target,omitempty"`
@@ -98,6 +98,16 @@ func (s *source) record(ctx context.Context, rep repo.Repository, root *snapshot
 	return out, err
 }
 
+// like tells whether all that a record says was seen again. If so, and the snapshot has the same content, its record is the same.
+func (s *source) like(last Record) bool {
+	for _, e := range last {
+		if now, ok := s.listed[e.Path]; !ok || !e.like(now) || e.Link != now.Link {
+			return false
+		}
+	}
+	return len(last) > 0
+}
+
 // unread is a folder, or what Kopia took from the last snapshot because it looked the same. Where there is no record of
 // that time, the file is read now.
 func (s *source) unread(p string, before Entry) (Entry, error) {
@@ -119,7 +129,7 @@ func (s *source) unread(p string, before Entry) (Entry, error) {
 		target, err = os.Readlink(name)
 		e.Target = []byte(target)
 	} else {
-		e.Digest, e.Size, err = digestFile(name)
+		e.Digest, e.Size, err = digestFile(name, "")
 	}
 	if err != nil {
 		return e, fmt.Errorf("recording %s: %w", p, err)

@@ -8,11 +8,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	kopiafs "github.com/kopia/kopia/fs"
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/compression"
+	"github.com/kopia/kopia/repo/object"
 	"github.com/kopia/kopia/snapshot"
 	"github.com/kopia/kopia/snapshot/policy"
 	"github.com/kopia/kopia/snapshot/upload"
@@ -78,6 +80,7 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 		}
 	}
 	last := r.lastRecord(ctx, previous)
+	defer last.wait()
 	report.begin("backup", v.Name, 0, 0)
 	began := r.config.now()
 	progress := &uploading{Reporter: report}
@@ -118,10 +121,13 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 }
 
 // save the record and the snapshot that names it.
-func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume, src *source, man *snapshot.Manifest, last Record) error {
-	record, err := src.record(ctx, w, man.RootEntry, last)
-	if err != nil {
-		return err
+func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume, src *source, man *snapshot.Manifest, last *lastRecord) error {
+	record := last.wait()
+	if last.root != man.RootObjectID() || !src.like(record) {
+		var err error
+		if record, err = src.record(ctx, w, man.RootEntry, record); err != nil {
+			return err
+		}
 	}
 	id, err := record.keep(ctx, w, r.source(recordPath, v.Name), man.StartTime, man.EndTime)
 	if err != nil {
@@ -137,16 +143,26 @@ func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume
 	return nil
 }
 
-// lastRecord is that of the newest of the snapshots from which Kopia takes what has not changed. Without it, or where it
-// can't be read, digests are made anew.
-func (r *repository) lastRecord(ctx context.Context, previous []*snapshot.Manifest) Record {
+// lastRecord is that of the newest of the snapshots from which Kopia takes what has not changed, read beside the backup. Without
+// it, or where it can't be read, digests are made anew.
+type lastRecord struct {
+	root object.ID
+	wait func() Record
+}
+
+func (r *repository) lastRecord(ctx context.Context, previous []*snapshot.Manifest) *lastRecord {
 	for _, m := range snapshot.SortByTime(previous, true) {
-		if m.IncompleteReason == "" {
+		if m.IncompleteReason != "" {
+			continue
+		}
+		read := sync.OnceValue(func() Record {
 			record, _ := r.recordOf(ctx, m)
 			return record
-		}
+		})
+		go read()
+		return &lastRecord{m.RootObjectID(), read}
 	}
-	return nil
+	return &lastRecord{wait: func() Record { return nil }}
 }
 
 // failure names the first file that could not be read or stored; one that was removed meanwhile is no failure.

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -245,7 +243,7 @@ func (f *sourceFile) Open(context.Context) (fs.Reader, error) {
 		return nil, err
 	}
 	f.FileInfo = info
-	return &digesting{file: file, of: f, hash: sha256.New()}, nil
+	return &digesting{file: file, of: f, hash: newHash("")}, nil
 }
 
 // digesting reads a file from its beginning to its end.
@@ -269,7 +267,7 @@ func (d *digesting) Read(b []byte) (int, error) {
 
 func (d *digesting) end() {
 	e := d.of.entry()
-	e.Digest, e.Size = hex.EncodeToString(d.hash.Sum(nil)), d.size
+	e.Digest, e.Size = digestOf(d.hash), d.size
 	s := d.of.s
 	s.read(e)
 	now, err := d.file.Stat()
@@ -290,18 +288,6 @@ func (d *digesting) Close() error { return d.file.Close() }
 
 // Entry implements fs.Reader.
 func (d *digesting) Entry() (fs.Entry, error) { return d.of, nil }
-
-// digestFile reads a file anew.
-func digestFile(name string) (digest string, size int64, err error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), size, err
-}
 
 // typeOf a file, empty for one that no backup has.
 func typeOf(m os.FileMode) string {
