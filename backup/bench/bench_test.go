@@ -203,8 +203,8 @@ func run(t *testing.T, cmd *exec.Cmd) measure {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %v: %.2000s", cmd.Args, err, said.String())
 	}
-	took, s := time.Since(start), cmd.ProcessState
-	return measure{took, s.UserTime() + s.SystemTime(), s.SysUsage().(*syscall.Rusage).Maxrss}
+	elapsed, s := time.Since(start), cmd.ProcessState
+	return measure{elapsed, s.UserTime() + s.SystemTime(), s.SysUsage().(*syscall.Rusage).Maxrss}
 }
 
 // fill with 500 MB in 3051 files: half of it noise, half text.

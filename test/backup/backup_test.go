@@ -50,7 +50,7 @@ func TestBackups(t *testing.T) {
 	}{
 		{"a run that is asked for", b.first}, {"the second run stores what changed", b.second},
 		{"hooks", b.hooks}, {"the schedule fires", b.schedule}, {"a restore is identical", b.restore}, {"the list of files", b.browse},
-		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"kills at any moment", b.kills}, {"a copy in a bucket", b.serverOfBuckets},
+		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"a disk that is full", b.fullDisk}, {"kills at any moment", b.kills}, {"a copy in a bucket", b.serverOfBuckets},
 		{"secrets stay secret", b.secrets},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
