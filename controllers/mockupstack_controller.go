@@ -85,9 +85,8 @@ func (r *StackReconciler) apply(ctx context.Context, stack *v1alpha1.MockupStack
 	if err != nil {
 		return observed{}, &backendError{err}
 	}
-	out := observed{Set: set, Observation: seen, Restoring: facts.Restoring}
-	r.sightings.note(client.ObjectKeyFromObject(stack), out)
-	return out, nil
+	r.sightings.note(client.ObjectKeyFromObject(stack), seen)
+	return observed{Set: set, Observation: seen, Restoring: facts.Restoring}, nil
 }
 
 // observed is what a pass has seen of what it asked for.

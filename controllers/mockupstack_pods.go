@@ -13,12 +13,12 @@ import (
 // sightings are the pods of stacks as the newest pass over each has seen them, for who looks into a stack that is not his.
 type sightings struct {
 	mu sync.Mutex
-	by map[types.NamespacedName]observed
+	by map[types.NamespacedName]backend.Observation
 }
 
-func newSightings() *sightings { return &sightings{by: map[types.NamespacedName]observed{}} }
+func newSightings() *sightings { return &sightings{by: map[types.NamespacedName]backend.Observation{}} }
 
-func (s *sightings) note(stack types.NamespacedName, seen observed) {
+func (s *sightings) note(stack types.NamespacedName, seen backend.Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.by[stack] = seen

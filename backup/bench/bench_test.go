@@ -67,6 +67,9 @@ func TestBackupBesideOthers(t *testing.T) {
 				change(t, volume, i)
 			}
 			for _, c := range round {
+				if c.name == "tar" && phase != "first" {
+					continue // it does the same again
+				}
 				if phase == "first" {
 					places[c.name] = t.TempDir()
 					if cmd := c.prepare(places[c.name]); cmd != nil {
@@ -105,7 +108,11 @@ func judge(t *testing.T, times map[string]map[string][]measure, stored map[strin
 			t.Errorf("%s: a backup takes %d KiB of memory, at most %d are allowed", phase, most, maxResident)
 		}
 		for _, other := range []string{"restic", "tar"} {
-			if median(ours, took) >= median(times[phase][other], took) {
+			theirs := times[phase][other]
+			if len(theirs) == 0 {
+				theirs = times["first"][other]
+			}
+			if median(ours, took) >= median(theirs, took) {
 				t.Errorf("%s: a backup takes longer than %s", phase, other)
 			}
 		}

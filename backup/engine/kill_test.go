@@ -23,6 +23,7 @@ const child = "MOCKUP_BACKUP_CHILD"
 
 func TestMain(m *testing.M) {
 	if operation, file, ok := strings.Cut(os.Getenv(child), " "); ok {
+		LimitMemory()
 		if _, err := RunFile(context.Background(), operation, file, nil, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -50,6 +50,9 @@ type Entry struct {
 	Link string `json:"link,omitempty"`
 }
 
+// read tells whether it was, and not only listed.
+func (e Entry) read() bool { return e.Digest != "" || e.Target != nil }
+
 // like tells whether a file is so much the same that its content need not be read again.
 func (e Entry) like(other Entry) bool {
 	return e.Type == other.Type && e.Size == other.Size && e.Modified == other.Modified && e.Mode == other.Mode && e.User == other.User && e.Group == other.Group
@@ -84,8 +87,8 @@ func (s *source) record(ctx context.Context, rep repo.Repository, root *snapshot
 	known := last.byPath()
 	out := Record{}
 	err := walk(ctx, snapshotfs.EntryFromDirEntry(rep, root), ".", func(p string, _ fs.Entry) error {
-		e, ok := s.seen[p]
-		if !ok {
+		e := s.seen[p]
+		if !e.read() {
 			var err error
 			if e, err = s.unread(p, known[p]); err != nil {
 				return err
@@ -101,7 +104,7 @@ func (s *source) record(ctx context.Context, rep repo.Repository, root *snapshot
 // like tells whether all that a record says was seen again. If so, and the snapshot has the same content, its record is the same.
 func (s *source) like(last Record) bool {
 	for _, e := range last {
-		if now, ok := s.listed[e.Path]; !ok || !e.like(now) || e.Link != now.Link {
+		if now, ok := s.seen[e.Path]; !ok || !e.like(now) || e.Link != now.Link {
 			return false
 		}
 	}
@@ -111,7 +114,7 @@ func (s *source) like(last Record) bool {
 // unread is a folder, or what Kopia took from the last snapshot because it looked the same. Where there is no record of
 // that time, the file is read now.
 func (s *source) unread(p string, before Entry) (Entry, error) {
-	e, ok := s.listed[p]
+	e, ok := s.seen[p]
 	if !ok {
 		return e, fmt.Errorf("recording %s: it is in the snapshot and was not in the volume", p)
 	}

@@ -26,9 +26,9 @@ type source struct {
 	root    string
 	include []string
 	mu      sync.Mutex
-	// seen is what was read, listed what was listed, by path as stored. What has not changed since the last time is listed
-	// and not read.
-	seen, listed map[string]Entry
+	// seen is what was listed, and, if it was, read, by path as stored. What has not changed since the last time is listed and
+	// not read.
+	seen map[string]Entry
 	// unstable are files that were written to while they were read: what is stored may be neither the old nor the new.
 	unstable []string
 	// special are the files that no backup has: sockets, pipes and devices.
@@ -36,7 +36,7 @@ type source struct {
 }
 
 func newSource(root string, include []string) *source {
-	return &source{root: root, include: include, seen: map[string]Entry{}, listed: map[string]Entry{}, special: map[string]bool{}}
+	return &source{root: root, include: include, seen: map[string]Entry{}, special: map[string]bool{}}
 }
 
 func (s *source) directory() (fs.Directory, error) {
@@ -60,7 +60,9 @@ func (s *source) list(n *node) {
 		s.special[e.Path] = true
 		return
 	}
-	s.listed[e.Path] = e
+	if !s.seen[e.Path].read() {
+		s.seen[e.Path] = e
+	}
 }
 
 // read notes what was read. Kopia lists folders twice, the first time for an estimate: what is listed replaces nothing that
