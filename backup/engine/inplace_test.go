@@ -233,7 +233,7 @@ func TestRetentionOfSafetySnapshots(t *testing.T) {
 
 // A restore is killed at random moments, several times in a row, and told to roll back at last, or not. What comes out is what
 // was backed up, or what was there before, and nothing else; the safety snapshot is never one of something half restored.
-func TestRestoreInPlaceIsKilledAtAnyMoment(t *testing.T) {
+func TestKilledInPlaceAtAnyMoment(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
