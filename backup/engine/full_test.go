@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,14 @@ func smallDisk(t *testing.T, bytes int) string {
 	return dir
 }
 
+func randomText(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return string(b)
+}
+
 // The disk of the repository is full: that is what is said, nothing that was there is lost, and what did not fit takes no room
 // from what does, so that the next run succeeds when there is less to store, or more room.
 func TestFullDisk(t *testing.T) {
@@ -56,15 +65,15 @@ func TestFullDisk(t *testing.T) {
 	r := newRig(t)
 	disk := smallDisk(t, 24<<20)
 	r.config.Repository.Path = filepath.Join(disk, "repository")
-	r.write("kept", noise(4<<20))
+	r.write("kept", randomText(4<<20))
 	r.must("run", nil)
 	big := filepath.Join(r.volume, "big")
 	for i := range kills(t) / 6 {
-		r.heals(fmt.Sprint("less to store, time ", i), ReasonFull, func() { r.write("big", noise(60<<20)) }, func() {
+		r.heals(fmt.Sprint("less to store, time ", i), ReasonFull, func() { r.write("big", randomText(60<<20)) }, func() {
 			r.Expect(os.Remove(big)).To(Succeed())
 		})
 	}
-	r.heals("more room", ReasonFull, func() { r.write("big", noise(60<<20)) }, func() {
+	r.heals("more room", ReasonFull, func() { r.write("big", randomText(60<<20)) }, func() {
 		r.Expect(syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=200m")).To(Succeed())
 	})
 }
@@ -78,10 +87,10 @@ func TestFullDiskOfACopy(t *testing.T) {
 	r := newRig(t)
 	disk := smallDisk(t, 8<<20)
 	r.config.Copies = []Copy{{Name: "disk", Location: Location{Path: filepath.Join(disk, "copy")}}}
-	r.write("kept", noise(2<<20))
+	r.write("kept", randomText(2<<20))
 	r.must("run", nil)
 	before := snap(t, r.volume)
-	r.write("big", noise(30<<20))
+	r.write("big", randomText(30<<20))
 	result, err := r.does("run", nil)
 	r.Expect(ReasonOf(err)).To(Or(Equal(ReasonCopy), Equal(ReasonFull)), "%v", err)
 	r.Expect(result.Error).To(ContainSubstring("no space left"))
