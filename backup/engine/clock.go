@@ -26,9 +26,9 @@ func (c *Config) present(all []*snapshot.Manifest) []*snapshot.Manifest {
 	return all[:n]
 }
 
-// keptByRules tells by which rules each snapshot is kept, oldest first. Those of the future count for no rule, and stay until their
+// ruled tells by which rules each snapshot is kept, oldest first. Those of the future count for no rule, and stay until their
 // time has come: else they would take the place of what is made today.
-func (c *Config) keptByRules(all []*snapshot.Manifest) [][]string {
+func (c *Config) ruled(all []*snapshot.Manifest) [][]string {
 	present := c.present(all)
 	out := c.Retention.Kept(timesOf(present), c.zone())
 	for range all[len(present):] {

@@ -221,7 +221,7 @@ func (c *Config) kept(all []*snapshot.Manifest) [][]string {
 	if newest >= 0 {
 		out[newest] = []string{"safety"}
 	}
-	rules := c.keptByRules(usual)
+	rules := c.ruled(usual)
 	for i, m := range all {
 		if !isSafety(m) {
 			out[i], rules = rules[0], rules[1:]
