@@ -32,7 +32,7 @@ import (
 	"mockup.dev/mockup/manifests"
 )
 
-// client is the engine that Podman's own bindings reach through its socket. It is, with client_*.go, the only user of the bindings.
+// client is the engine that Podman's own bindings reach through its socket. Only it uses the bindings.
 type client struct {
 	uri string
 
