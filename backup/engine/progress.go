@@ -90,6 +90,8 @@ func (r *Reporter) print() {
 type uploading struct {
 	upload.NullUploadProgress
 	*Reporter
+	// known is true when the last snapshot says about how much there is.
+	known  bool
 	mu     sync.Mutex
 	failed []uploadError
 }
@@ -99,8 +101,8 @@ type uploadError struct {
 	err  error
 }
 
-// Enabled implements upload.Progress.
-func (*uploading) Enabled() bool { return true }
+// Enabled implements upload.Progress. If so, Kopia lists all folders for an estimate, beside the backup.
+func (u *uploading) Enabled() bool { return !u.known }
 
 // EstimationParameters implements upload.Progress.
 func (*uploading) EstimationParameters() upload.EstimationParameters {

@@ -81,9 +81,10 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 	}
 	last := r.lastRecord(ctx, previous)
 	defer last.wait()
-	report.begin("backup", v.Name, 0, 0)
+	files, bytes := last.totals()
+	report.begin("backup", v.Name, files, bytes)
 	began := r.config.now()
-	progress := &uploading{Reporter: report}
+	progress := &uploading{Reporter: report, known: files > 0}
 	var man *snapshot.Manifest
 	var written int64
 	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: func(n int64) { written += n }}
@@ -146,8 +147,18 @@ func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume
 // lastRecord is that of the newest of the snapshots from which Kopia takes what has not changed, read beside the backup. Without
 // it, or where it can't be read, digests are made anew.
 type lastRecord struct {
+	of   *snapshot.Manifest
 	root object.ID
 	wait func() Record
+}
+
+// totals of files and bytes that there were, 0 if nobody knows.
+func (l *lastRecord) totals() (files, bytes int64) {
+	if l.of == nil {
+		return 0, 0
+	}
+	d := described("", l.of)
+	return d.Files, d.Bytes
 }
 
 func (r *repository) lastRecord(ctx context.Context, previous []*snapshot.Manifest) *lastRecord {
@@ -160,7 +171,7 @@ func (r *repository) lastRecord(ctx context.Context, previous []*snapshot.Manife
 			return record
 		})
 		go read()
-		return &lastRecord{m.RootObjectID(), read}
+		return &lastRecord{m, m.RootObjectID(), read}
 	}
 	return &lastRecord{wait: func() Record { return nil }}
 }
