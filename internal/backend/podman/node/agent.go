@@ -191,6 +191,12 @@ func (a *agent) endIfIdle(long time.Duration) bool {
 	return a.ending
 }
 
+func (a *agent) isEnding() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ending
+}
+
 // end accepts nothing from here on, and stops serving names.
 func (a *agent) end() {
 	a.mu.Lock()

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,7 +118,7 @@ func TestNodeServiceAfterAKill(t *testing.T) {
 	must(t, c.call(t.Context(), "POST", "/stop", nil, nil))
 	address := net.JoinHostPort(first.Networks[1].Gateway.String(), "9405")
 	eventually(t, 5*second, func() error {
-		c.doubt() // the one that is ending may have answered the last time
+		c.doubt() // nobody has told anything since
 		if err := c.Start(t.Context()); err != nil {
 			return err
 		}
@@ -125,6 +128,26 @@ func TestNodeServiceAfterAKill(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// An agent that ends because there is nothing to do any more may be asked by the last owner to forget it. It says of nothing
+// that it is there, so that the next one is started, and waited for.
+func TestEndingAgentIsNotThere(t *testing.T) {
+	a, err := newAgent(Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	a.end()
+	server := httptest.NewServer(newHandler(t.Context(), a, "build", func() {}))
+	defer server.Close()
+	for _, ask := range [][2]string{{"GET", "/version"}, {"DELETE", "/owners/MockupStack.ns.gone"}} {
+		request, err := http.NewRequestWithContext(t.Context(), ask[0], server.URL+ask[1], nil)
+		must(t, err)
+		answer, err := server.Client().Do(request)
+		must(t, err)
+		if err := problem(answer); !errors.As(err, new(absentError)) {
+			t.Errorf("%s is answered with %s", ask, answer.Status)
+		}
+		_ = answer.Body.Close()
+	}
 }
 
 func TestUsage(t *testing.T) {

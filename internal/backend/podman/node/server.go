@@ -159,6 +159,10 @@ type Version struct {
 func newHandler(ctx context.Context, a *agent, build string, stop func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		if a.isEnding() { // who asks is to start another
+			writeError(w, errEnding)
+			return
+		}
 		writeJSON(w, Version{Build: build, PID: os.Getpid()})
 	})
 	mux.HandleFunc("GET /watch", func(w http.ResponseWriter, r *http.Request) { serveWatch(ctx, w, r) })
