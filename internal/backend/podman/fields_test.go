@@ -331,6 +331,7 @@ func TestRenderedStacks(t *testing.T) {
 		"probes-and-security":    {volumes: 2},
 		"references":             {volumes: 1, podPath + "containers": 2},
 		"replicas-and-resources": {volumes: 3},
+		"restoring":              {volumes: 3, size: 2},
 		"rollouts":               {volumes: 10, size: 1},
 		"routes":                 {volumes: 5},
 		"two-networks":           {volumes: 2, size: 1},
