@@ -161,7 +161,13 @@ func (l life) after(c containerInfo) life {
 		l.started, l.restarts, l.counted, l.begun = c.started, 0, false, false // Podman counts anew
 	}
 	if more := int(c.restarts - l.restarts); more > 0 { // Podman's own restarts
-		l.count(c.started.Sub(l.started), more)
+		ends := more
+		if l.counted { // the first of them was seen between the end and the restart
+			ends--
+		}
+		if ends > 0 {
+			l.count(c.started.Sub(l.started), ends)
+		}
 		l.total += more
 		l.started, l.restarts, l.counted = c.started, c.restarts, false
 	} else if !c.started.Equal(l.started) {

@@ -269,6 +269,12 @@ func TestLife(t *testing.T) {
 	l = l.after(run(41, 0)).after(stop(41, 41+600))
 	g.Expect(l.crashes).To(gomega.Equal(1), "ten minutes of running are forgiven")
 
+	for _, ran := range []int{3, 700} {
+		l = life{}.after(run(0, 0)).after(stop(0, ran)).after(run(ran+1, 1))
+		g.Expect(l.crashes).To(gomega.Equal(1), "one end, though it was seen before Podman restarted it")
+		g.Expect(l.total).To(gomega.Equal(1))
+	}
+
 	l = life{}.after(stop(0, 0))
 	l = l.begin(stop(0, 0))
 	g.Expect(l.after(stop(0, 0)).total).To(gomega.Equal(1), "a look from before the start")
