@@ -137,7 +137,7 @@ func podOf(p *types.ListPodsReport, known map[string]containerInfo) podInfo {
 		if !ok {
 			ctr = containerInfo{id: c.Id, name: c.Names, state: c.Status}
 		}
-		if c.Id == p.InfraId {
+		if c.Id == p.InfraId || isInfraOf(p.Id, c.Names) {
 			info.infra = ctr
 		} else {
 			info.containers = append(info.containers, ctr)
@@ -145,6 +145,10 @@ func podOf(p *types.ListPodsReport, known map[string]containerInfo) podInfo {
 	}
 	return info
 }
+
+// isInfraOf tells whether a container has the name that Podman gives to the infra container of a pod
+// (pkg/specgen/generate/pod_create.go:78): a pod that is being made is listed before it knows which of its containers that is.
+func isInfraOf(pod, container string) bool { return len(pod) > 12 && container == pod[:12]+"-infra" }
 
 func (c *client) tests(ctx context.Context) ([]podInfo, []volumeInfo, error) {
 	ctx, err := c.connection(ctx)

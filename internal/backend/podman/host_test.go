@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/containers/podman/v5/pkg/domain/entities/types"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -54,5 +55,16 @@ func TestNamesOfContainers(t *testing.T) {
 		if got != want || manifestName("ns-web-0", got) != "c" {
 			t.Errorf("Podman %s names it %s, want %s; back it is %s", version, got, want, manifestName("ns-web-0", got))
 		}
+	}
+}
+
+// A pod that is being made is listed before it knows its infra container.
+func TestInfraOfAPodThatIsBeingMade(t *testing.T) {
+	p := &types.ListPodsReport{Id: "822005bb7ee39bd829f4", Name: "ns-web-0", Containers: []*types.ListPodContainer{
+		{Id: "1", Names: "822005bb7ee3-infra"}, {Id: "2", Names: "ns-web-0.web"},
+	}}
+	got := podOf(p, nil)
+	if got.infra.id != "1" || len(got.containers) != 1 || got.containers[0].id != "2" {
+		t.Errorf("the infra container is %q, the others are %v", got.infra.id, got.containers)
 	}
 }
