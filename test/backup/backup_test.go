@@ -29,19 +29,7 @@ const nodeAddress = "172.18.0.1"
 
 // TestBackups is one story, since a stack takes its time to come up.
 func TestBackups(t *testing.T) {
-	s, err := stacktest.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if t.Failed() {
-			t.Log(s.Logs())
-		}
-		if err := s.Purge(background(t)); err != nil {
-			t.Error(err)
-		}
-	}()
-	must(t, s.Up(t.Context()))
+	s := sample(t)
 	b := &backups{Stack: s, t: t}
 	b.prepare()
 	for _, step := range []struct {

@@ -26,21 +26,9 @@ import (
 
 // TestRestoreInPlace is another story: a volume is restored into itself, while nobody else mounts it.
 func TestRestoreInPlace(t *testing.T) {
-	s, err := stacktest.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if t.Failed() {
-			t.Log(s.Logs())
-		}
-		if err := s.Purge(background(t)); err != nil {
-			t.Error(err)
-		}
-	}()
-	must(t, s.Up(t.Context()))
+	s := sample(t)
 	p := &inPlace{backups: &backups{Stack: s, t: t}}
-	_, err = s.Podman(t.Context(), "volume", "rm", "--force", "default-mime-storage-repository") // another test's, which nothing takes away
+	_, err := s.Podman(t.Context(), "volume", "rm", "--force", "default-mime-storage-repository") // another test's, which nothing takes away
 	must(t, err)
 	p.prepare()
 	p.does("backup", "now")

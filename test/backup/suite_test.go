@@ -174,4 +174,21 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// sample brings the stack of the sample up, and takes it away with all its volumes when the test has ended.
+func sample(t *testing.T) *stacktest.Stack {
+	t.Helper()
+	s, err := stacktest.New()
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.Logs())
+		}
+		if err := s.Purge(background(t)); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, s.Up(t.Context()))
+	return s
+}
+
 func background(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
