@@ -29,7 +29,7 @@ type base struct {
 func newBase(mgr ctrl.Manager, name, finalizer string, o Options) base {
 	return base{
 		client: mgr.GetClient(), references: references{mgr.GetClient(), mgr.GetAPIReader()},
-		events: mgr.GetEventRecorder(name), finalizer: finalizer, Options: o,
+		events: shortNotes{mgr.GetEventRecorder(name)}, finalizer: finalizer, Options: o,
 	}
 }
 
