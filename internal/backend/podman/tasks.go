@@ -33,9 +33,9 @@ const taskTimeout = 90 * time.Minute
 // tasks are the effects that take time, at most one for each pod. When one ends, its owner is reported as changed.
 type tasks struct {
 	changed func(manifests.Owner)
-	slots   chan struct{}
+	slots   *slots
 	// retries are the slots of what failed before, beside the others.
-	retries chan struct{}
+	retries *slots
 
 	mu      sync.Mutex
 	running map[string]underWay
@@ -58,7 +58,10 @@ type failure struct {
 }
 
 func newTasks(changed func(manifests.Owner)) *tasks {
-	return &tasks{changed: changed, slots: make(chan struct{}, parallel), retries: make(chan struct{}, retrying), running: map[string]underWay{}, failed: map[string]failure{}}
+	return &tasks{
+		changed: changed, slots: newSlots(parallel), retries: newSlots(retrying),
+		running: map[string]underWay{}, failed: map[string]failure{},
+	}
 }
 
 // start runs body for the named pod unless a task of it runs.
@@ -71,24 +74,20 @@ func (t *tasks) start(owner manifests.Owner, name string, w work, body func(cont
 	t.running[name] = underWay{w, owner}
 	again := t.failed[name].count > 0 && t.failed[name].hash == w.hash
 	go func() {
-		err := t.inSlot(again, body)
+		err := t.inSlot(owner, again, body)
 		t.end(name, w, err)
 		t.changed(owner)
 	}()
 }
 
 // inSlot runs body when there is a slot, which it gives back early when it takes long.
-func (t *tasks) inSlot(again bool, body func(context.Context) error) error {
+func (t *tasks) inSlot(owner manifests.Owner, again bool, body func(context.Context) error) error {
+	giveBack := func() {}
 	if again {
-		t.retries <- struct{}{}
+		giveBack = t.retries.take(owner)
 	}
-	t.slots <- struct{}{}
-	release := sync.OnceFunc(func() {
-		<-t.slots
-		if again {
-			<-t.retries
-		}
-	})
+	slot := t.slots.take(owner)
+	release := func() { slot(); giveBack() }
 	timer := time.AfterFunc(longTask, release)
 	defer func() { timer.Stop(); release() }()
 	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,5 +71,55 @@ func TestRetriesDelayNobodyElse(t *testing.T) {
 		}
 	case <-time.After(time.Second):
 		t.Error("a task of another owner waits for the retries of a broken one")
+	}
+}
+
+// TestWorkIsSharedFairly: whoever has many pods to play, as two stacks that are brought up, has the others wait for one of
+// them and not for all.
+func TestWorkIsSharedFairly(t *testing.T) {
+	first := manifests.Owner{Kind: "MockupStack", Namespace: "first", Name: "mockup"}
+	second := manifests.Owner{Kind: "MockupStack", Namespace: "second", Name: "mockup"}
+	s := newSlots(2)
+	had := make(chan func(), 2)
+	order := make(chan manifests.Owner, 6)
+	wait := func(o manifests.Owner, waiting int) {
+		go func() {
+			giveBack := s.take(o)
+			order <- o
+			had <- giveBack
+		}()
+		for {
+			s.mu.Lock()
+			n := len(s.waiting)
+			s.mu.Unlock()
+			if n >= waiting {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for i := range 5 {
+		wait(first, i-1)
+	}
+	wait(second, 4)
+	var got []manifests.Owner
+	for range 6 {
+		got = append(got, <-order)
+		if len(got) >= 2 {
+			giveBack := <-had
+			giveBack()
+			giveBack() // for nothing: there would be one slot more for each
+		}
+	}
+	if want := []manifests.Owner{first, first, second, first, first, first}; !slices.Equal(got, want) {
+		t.Errorf("slots went to %v, want %v", got, want)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(had) > 0 {
+		<-had
+	}
+	if s.free > 2 {
+		t.Errorf("%d slots are free of 2", s.free)
 	}
 }
