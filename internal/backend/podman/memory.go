@@ -57,6 +57,7 @@ func (b *Backend) memoryOf(owner manifests.Owner) *memory {
 
 func (b *Backend) forget(owner manifests.Owner) {
 	b.changes.forget(owner)
+	b.holders.forget(owner)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.memory, owner.String())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,6 +61,7 @@ func (b *Backend) look(ctx context.Context, want *wanted) (seen, error) {
 			return s, err
 		}
 	}
+	b.holders.note(want, &s)
 	if s.taken, err = b.takenServices(ctx, want, &s); err != nil {
 		return s, err
 	}
@@ -145,31 +145,6 @@ func (s *seen) lacks(w *wantedWorkload) bool {
 		}
 	}
 	return n < w.replicas || w.job != nil
-}
-
-// takenServices looks, when there are pods to play, for pods of other owners of the namespace that bear a Service name
-// of this one. A name must lead to one owner, as it does on a cluster, though Podman would share it.
-func (b *Backend) takenServices(ctx context.Context, want *wanted, s *seen) (map[string]string, error) {
-	taken := map[string]string{}
-	missing := slices.ContainsFunc(want.workloads, func(w wantedWorkload) bool { return w.broken == nil && s.lacks(&w) })
-	if !missing || len(want.services) == 0 {
-		return taken, nil
-	}
-	all, err := b.engine.pods(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range all {
-		holder, err := manifests.ParseOwner(p.labels[manifests.LabelOwner])
-		if err != nil || holder.Is(want.owner) || holder.Namespace != want.owner.Namespace {
-			continue
-		}
-		for _, name := range strings.Split(p.labels[labelServices], ",") {
-			taken[name] = holder.String()
-		}
-	}
-	delete(taken, "")
-	return taken, nil
 }
 
 // learn keeps the network of a running pod and whose infra container it is.

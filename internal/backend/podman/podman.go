@@ -49,6 +49,7 @@ type Backend struct {
 	images  *pulls
 	tests   *running
 	exits   *exits
+	holders *holders
 
 	// lacking is what this host can't do for containers; nil for nothing.
 	lacking []host.Lack
@@ -102,6 +103,7 @@ func newBackend(e engine, n nodeAgent, dial dialer, o Options) *Backend {
 	b.prober = newProber(e, dial, b.changes.add)
 	b.doors = newDoors(b.changes.add)
 	b.exits = newExits()
+	b.holders = newHolders()
 	b.tests = &running{names: map[string]chan struct{}{}}
 	b.images = newPulls(e, b.changes.add)
 	return b

@@ -130,7 +130,9 @@ func (b *Backend) watch(ctx context.Context) {
 	pause := firstReconnect
 	for ctx.Err() == nil {
 		err := b.engine.events(ctx, func() {
-			b.adoptOwners(ctx)
+			if err := b.adoptOwners(ctx); err != nil {
+				b.log.Info("not everybody who has pods is known", "error", err.Error())
+			}
 			b.changes.addAll()
 			// Podman begins to read its events some time after it has said so; what happens until then is not told.
 			for _, later := range lateLooks() {
@@ -155,26 +157,13 @@ func (b *Backend) watch(ctx context.Context) {
 	}
 }
 
-// adoptOwners makes known whoever has pods here, also from before this process began.
-func (b *Backend) adoptOwners(ctx context.Context) {
-	pods, err := b.engine.pods(ctx, "")
-	if err != nil {
-		return
-	}
-	for _, p := range pods {
-		if o, err := manifests.ParseOwner(p.labels[manifests.LabelOwner]); err == nil {
-			b.changes.know(o)
-		}
-	}
-}
-
 // quiet events are of no consequence: health checks and execs make many of them.
 var quiet = map[string]bool{
 	"exec": true, "exec_died": true, "health_status": true, "attach": true, "init": true, "mount": true, "unmount": true,
 	"cleanup": true, "pull": true, "sync": true, "build": true, "create": true, "save": true, "loadfromarchive": true,
 }
 
-// heed finds out whose object an event is about. Pods, volumes and networks come without labels: everyone is asked.
+// heed finds out whose object an event is about. Volumes and networks come without labels, but somebody has seen them.
 func (b *Backend) heed(e event) {
 	b.exits.heed(e)
 	if e.action == "cleanup" { // of an infra container, whose networks are gone by now
@@ -208,6 +197,8 @@ func (b *Backend) heed(e event) {
 		return
 	}
 	if (e.kind == "volume" || e.kind == "network") && e.action == "remove" {
-		b.changes.addAll()
+		for _, o := range b.holders.of(e) {
+			b.changes.add(o)
+		}
 	}
 }
