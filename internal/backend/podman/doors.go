@@ -113,7 +113,7 @@ func (d *doors) watch(ctx context.Context, pod string, ports []string) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(doorPause):
+		case <-time.After(together(time.Now(), doorPause)):
 		}
 		d.note(pod, answers(ctx, ports))
 	}

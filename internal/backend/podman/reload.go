@@ -142,16 +142,13 @@ func (b *Backend) post(ctx context.Context, p *manifests.HTTPPost, pod podInfo) 
 	if err != nil {
 		return err
 	}
-	answer, err := t.transport().RoundTrip(request)
-	if err != nil {
+	return t.exchange(request, func(answer *http.Response) error {
+		said, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+		if answer.StatusCode < http.StatusOK || answer.StatusCode >= http.StatusMultipleChoices {
+			return fmt.Errorf("%s: %s", answer.Status, lastLines(string(said)))
+		}
 		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	said, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
-	if answer.StatusCode < http.StatusOK || answer.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s: %s", answer.Status, lastLines(string(said)))
-	}
-	return err
+	})
 }
 
 // archive holds the files as a kubelet would write them, and as kube play does.
