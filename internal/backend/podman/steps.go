@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mockup.dev/mockup/manifests"
@@ -264,9 +265,26 @@ func (b *Backend) play(ctx context.Context, owner manifests.Owner, want *wantedP
 		return nil
 	}
 	if left, there, lookErr := b.engine.podNamed(ctx, want.name); lookErr == nil && there {
-		err = errors.Join(err, b.engine.removePod(ctx, left.id, 0))
+		err = errors.Join(&namedError{err, left}, b.engine.removePod(ctx, left.id, 0))
 	}
 	return fmt.Errorf("playing pod %s: %w", want.name, err)
+}
+
+// namedError is Podman's, which calls an init container that failed by its ID (libpod/pod_api.go, startInitContainers), in the
+// words of the manifest. Whoever reads it can't ask what the ID was: the pod is gone by then.
+type namedError struct {
+	error
+	pod podInfo
+}
+
+func (e *namedError) Unwrap() error { return e.error }
+
+func (e *namedError) Error() string {
+	text := e.error.Error()
+	for _, c := range e.pod.containers {
+		text = strings.ReplaceAll(text, c.id, manifestName(e.pod.name, c.name))
+	}
+	return text
 }
 
 // makeVolumes makes volumes anew: one of a pod of the same name that is gone may hold keys that are no longer wanted.
