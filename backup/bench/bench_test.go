@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pairs of measurements, after a round that only fills caches.
@@ -76,6 +78,8 @@ func TestBackupBesideOthers(t *testing.T) {
 						run(t, cmd)
 					}
 				}
+				// Ours waits until the disk has everything: of its own, not of what those before it left to the kernel.
+				unix.Sync()
 				m := run(t, c.backup(places[c.name]))
 				if i > 0 {
 					add(phase, c.name, m)

@@ -163,7 +163,7 @@ func (r *repository) equal(ctx context.Context, c Copy, to blob.Storage, have ma
 		out.Blobs++
 		out.Bytes += m.Length
 	}
-	return c.sync()
+	return synced(to)
 }
 
 // buffer is blob.Bytes and blob.OutputBuffer.

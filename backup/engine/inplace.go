@@ -82,7 +82,7 @@ func (r *repository) note(ctx context.Context, volume string, j *journal) error 
 	if err := r.storage.PutBlob(ctx, r.journalID(volume), &b, blob.PutOptions{}); err != nil {
 		return fmt.Errorf("writing the journal of the restore: %w", err)
 	}
-	return r.config.Repository.sync()
+	return r.storage.sync()
 }
 
 // restoreInPlace makes a volume that nobody else mounts what a snapshot says: a safety snapshot first, which is read again
@@ -148,7 +148,7 @@ func (o *operation) prepare(v Volume, j *journal) error {
 	if len(safety.Unstable) > 0 {
 		return &Failure{Reason: ReasonSource, Err: fmt.Errorf("file %s was written to while nobody should mount volume %s", safety.Unstable[0], v.Name)}
 	}
-	if err := o.config.Repository.sync(); err != nil {
+	if err := o.storage.sync(); err != nil {
 		return err
 	}
 	// Contents that the repository had already are not stored again, and may have been damaged since.

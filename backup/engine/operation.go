@@ -166,10 +166,9 @@ func (o *operation) run() error {
 		}
 		o.result.Made, made = append(o.result.Made, s), append(made, s.ID)
 	}
-	if err := o.config.Repository.sync(); err != nil {
-		return err
-	}
-	if err := o.check(Verify{Mode: VerifyQuick}, made); err != nil {
+	synced := make(chan error, 1)
+	go func() { synced <- o.storage.sync() }()
+	if err := errors.Join(o.check(Verify{Mode: VerifyQuick}, made), <-synced); err != nil {
 		return err
 	}
 	// What goes wrong from here on touches no snapshot, and the rest is done all the same.
@@ -203,7 +202,7 @@ func (o *operation) pruned(thorough bool) error {
 	if err != nil {
 		return err
 	}
-	return o.config.Repository.sync()
+	return o.storage.sync()
 }
 
 // prune removes nothing unless the newest snapshot of each volume is well.

@@ -51,7 +51,52 @@ func (l Location) storage(ctx context.Context, create bool) (blob.Storage, error
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", l, err)
 	}
-	return st, nil
+	return &written{Storage: st, at: l}, nil
+}
+
+// written is a folder that is synced now and then while blobs are stored in it, so that at the end there is little left to
+// wait for.
+type written struct {
+	blob.Storage
+	at     Location
+	since  atomic.Int64 // bytes that were stored since it was synced
+	mu     sync.Mutex
+	failed error // what the kernel says once, and not again
+}
+
+// syncAfter as many bytes.
+const syncAfter = 32 << 20
+
+// PutBlob implements blob.Storage.
+func (w *written) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
+	if err := w.Storage.PutBlob(ctx, id, data, o); err != nil {
+		return err
+	}
+	if w.since.Add(int64(data.Length())) >= syncAfter {
+		w.since.Store(0)
+		go func() {
+			if w.mu.TryLock() {
+				defer w.mu.Unlock()
+				w.failed = errors.Join(w.failed, w.at.sync())
+			}
+		}()
+	}
+	return nil
+}
+
+// sync waits until all is on disk, and tells what is not.
+func (w *written) sync() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Join(w.failed, w.at.sync())
+}
+
+// synced waits until what was stored is on disk. Of a server, nothing is known but that it has said so.
+func synced(st blob.Storage) error {
+	if w, ok := st.(interface{ sync() error }); ok {
+		return w.sync()
+	}
+	return nil
 }
 
 func (s *S3) storage(ctx context.Context) (blob.Storage, error) {
@@ -108,9 +153,6 @@ func (l Location) lock() (unlock func(), err error) {
 
 // sync has the kernel write down what was stored in a folder: Kopia leaves that to the kernel's pleasure.
 func (l Location) sync() error {
-	if l.S3 != nil {
-		return nil
-	}
 	f, err := os.Open(l.Path)
 	if err != nil {
 		return fmt.Errorf("opening the folder of the repository: %w", err)
@@ -184,6 +226,8 @@ func (n *named) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob
 	}
 	return err
 }
+
+func (n *named) sync() error { return synced(n.Storage) }
 
 // vital is a context that ends with the first blob that could not be stored, whatever Kopia's own retries did about it. Else it
 // would try each further one as long, for a snapshot that is none.
