@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,10 +27,37 @@ type Archive struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-// archiveName of a snapshot: <volume>-backup-YYYYMMDD_HHMMSS.tar.gz, in the time zone of the schedule.
-func archiveName(volume string, at time.Time) string {
-	return fmt.Sprintf("%s-backup-%s.tar.gz", volume, at.Format("20060102_150405"))
+// archiveName of a snapshot: <volume>-backup-YYYYMMDD_HHMMSS.tar.gz, in the time zone of the schedule. A snapshot of the hour that
+// a change of the clock repeats finds its name taken, and gets one with the offset of its time.
+func (r *repository) archiveName(volume string, m *snapshot.Manifest) (name string, there bool) {
+	at := m.StartTime.ToTime().In(r.config.zone())
+	for _, layout := range []string{"20060102_150405", "20060102_150405-0700"} {
+		name = filepath.Join(r.config.Archives.Dir, fmt.Sprintf("%s-backup-%s.tar.gz", volume, at.Format(layout)))
+		switch of, err := archivedSnapshot(name); {
+		case err != nil:
+			return name, false
+		case of == "" || of == string(m.ID):
+			return name, true
+		}
+	}
+	return name, false
 }
+
+// archivedSnapshot is what an archive says that it is of, in the comment of its header; "" where none is.
+func archivedSnapshot(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	header, err := gzip.NewReader(f)
+	if err != nil {
+		return "", err // whatever it is, it is no archive
+	}
+	return strings.TrimPrefix(header.Comment, archiveComment), nil
+}
+
+const archiveComment = "snapshot "
 
 // export a snapshot into the folder of archives. One that is there is whole, since it got its name last.
 func (r *repository) export(ctx context.Context, m *snapshot.Manifest, volume string, report *Reporter) (Archive, error) {
@@ -37,11 +65,14 @@ func (r *repository) export(ctx context.Context, m *snapshot.Manifest, volume st
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Archive{}, fmt.Errorf("making the folder of archives: %w", err)
 	}
-	name := filepath.Join(dir, archiveName(volume, m.StartTime.ToTime().In(r.config.zone())))
+	name, there := r.archiveName(volume, m)
 	out := Archive{Volume: volume, Snapshot: string(m.ID), File: filepath.Base(name)}
-	if info, err := os.Stat(name); err == nil {
-		out.Bytes = info.Size()
-		return out, nil
+	if there {
+		info, err := os.Stat(name)
+		if err == nil {
+			out.Bytes = info.Size()
+		}
+		return out, err
 	}
 	record, err := r.recordOf(ctx, m)
 	if err != nil && err != errNoRecord { //nolint:errorlint // it comes as it is
@@ -71,6 +102,7 @@ func (r *repository) export(ctx context.Context, m *snapshot.Manifest, volume st
 
 func (r *repository) writeArchive(ctx context.Context, w io.Writer, m *snapshot.Manifest, record Record, report *Reporter) error {
 	compressed := gzip.NewWriter(w)
+	compressed.Comment = archiveComment + string(m.ID)
 	t := tar.NewWriter(compressed)
 	re := &restoration{known: record.byPath(), names: map[string]string{}}
 	err := walk(ctx, snapshotfs.EntryFromDirEntry(r, m.RootEntry), ".", func(p string, e fs.Entry) error {
@@ -133,37 +165,58 @@ func archiveFile(ctx context.Context, t *tar.Writer, h *tar.Header, e fs.File) e
 	return err
 }
 
-// keepArchives removes the oldest beyond those that are kept of each volume, and what a program that was killed left.
+// kept is the end of the name of a file beside an archive that somebody asked for: as long as it is there, the archive is.
+const kept = ".keep"
+
+func (c *Config) keepArchive(file string) error {
+	text := "The archive was asked for and stays. Without this file it goes as the policy says.\n"
+	if err := os.WriteFile(filepath.Join(c.Archives.Dir, file+kept), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("keeping archive %s: %w", file, err)
+	}
+	return nil
+}
+
+// keepArchives removes the oldest beyond those that are kept of each volume, but for those that somebody asked for, and what a
+// program that was killed left.
 func (c *Config) keepArchives() error {
-	if c.Archives.Dir == "" {
+	if c.NoPruning {
 		return nil
 	}
+	entries, err := os.ReadDir(c.Archives.Dir)
+	if err != nil {
+		return fmt.Errorf("listing archives: %w", err)
+	}
+	there := map[string]bool{}
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
 	for _, v := range c.Volumes {
-		pattern := regexp.MustCompile(`^` + regexp.QuoteMeta(v.Name) + `-backup-\d{8}_\d{6}\.tar\.gz(\.part)?$`)
-		entries, err := os.ReadDir(c.Archives.Dir)
-		if err != nil {
-			return fmt.Errorf("listing archives: %w", err)
-		}
-		var names []string
-		for _, e := range entries {
-			if pattern.MatchString(e.Name()) {
-				names = append(names, e.Name())
-			}
-		}
-		slices.Sort(names)
-		slices.Reverse(names)
-		whole := 0
-		for _, name := range names {
-			part := strings.HasSuffix(name, ".part")
-			if !part {
-				whole++
-			}
-			if part || c.Archives.Keep > 0 && whole > c.Archives.Keep {
-				if err := os.Remove(filepath.Join(c.Archives.Dir, name)); err != nil {
-					return fmt.Errorf("removing an old archive: %w", err)
-				}
+		for _, name := range c.surplusArchives(v.Name, there) {
+			if err := os.Remove(filepath.Join(c.Archives.Dir, name)); err != nil {
+				return fmt.Errorf("removing an old archive: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// surplusArchives of a volume.
+func (c *Config) surplusArchives(volume string, there map[string]bool) []string {
+	pattern := regexp.MustCompile(`^` + regexp.QuoteMeta(volume) + `-backup-\d{8}_\d{6}([+-]\d{4})?\.tar\.gz(\.part|\.keep)?$`)
+	var out []string
+	whole := 0
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(there))) {
+		archive, asked := strings.CutSuffix(name, kept)
+		switch {
+		case !pattern.MatchString(name), there[name+kept]:
+		case asked && there[archive]:
+		case asked, strings.HasSuffix(name, ".part"):
+			out = append(out, name)
+		default:
+			if whole++; whole > c.Archives.Keep {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }

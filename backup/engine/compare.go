@@ -151,5 +151,5 @@ func skip(d os.DirEntry) error {
 	return nil
 }
 
-// ignored are the folder that ext4 makes at the root of a file system, if empty, and nothing else.
-func ignored(p string) bool { return path.Clean(p) == "lost+found" }
+// ignored are the folder that ext4 makes at the root of a file system and the mark of a restore that goes on.
+func ignored(p string) bool { return path.Clean(p) == "lost+found" || path.Clean(p) == claimed }

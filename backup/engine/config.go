@@ -22,6 +22,12 @@ type Config struct {
 	Source string `json:"source"`
 	// Repository is where snapshots are kept.
 	Repository Location `json:"repository"`
+	// MustExist says that there is a repository already: none is made in its place.
+	MustExist bool `json:"mustExist,omitempty"`
+	// RepositoryID that it must have, as the result of a run says; "" for any.
+	RepositoryID string `json:"repositoryID,omitempty"`
+	// NoPruning keeps whatever there is: snapshots, archives, and what a copy has beyond the repository.
+	NoPruning bool `json:"noPruning,omitempty"`
 	// Copies of the repository, each made equal to it at the end of a run.
 	Copies []Copy `json:"copies,omitempty"`
 	// From is the name of the copy that is read in place of the repository, for all that only reads.
@@ -102,6 +108,8 @@ type Restore struct {
 	Paths []string `json:"paths,omitempty"`
 	// Exact removes from the folder what the snapshot does not have. It goes with no Paths.
 	Exact bool `json:"exact,omitempty"`
+	// OnlyEmpty restores into a folder in which nothing is, or what a restore that did not end has left.
+	OnlyEmpty bool `json:"onlyEmpty,omitempty"`
 	// Scratch is the folder into which a test restore goes, one volume after the other.
 	Scratch string `json:"scratch,omitempty"`
 	// InPlace is the ID of a request to replace what is in the volume, which nobody else mounts. Whoever is called with the same
@@ -234,6 +242,9 @@ func (c *Config) checkOperation(operation string, bad func(field, reason string)
 			bad("verify.mode", fmt.Sprintf("%q must be quick, sample or full", c.Verify.Mode))
 		}
 	case "restore":
+		if c.Restore.OnlyEmpty && c.Restore.InPlace != "" {
+			bad("restore.onlyEmpty", "goes with no restore in place")
+		}
 		if c.Restore.Exact && len(c.Restore.Paths) > 0 {
 			bad("restore.exact", "goes with no paths")
 		}

@@ -3,9 +3,12 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,6 +41,12 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 		return out, err
 	}
 	defer to.Close(ctx)
+	if err := c.tidy(); err != nil {
+		return out, err
+	}
+	if err := r.nameIt(ctx); err != nil {
+		return out, fmt.Errorf("naming the repository: %w", err)
+	}
 	have, err := blob.ReadBlobMap(ctx, r.storage)
 	if err != nil {
 		return out, fmt.Errorf("listing the repository: %w", err)
@@ -60,7 +69,11 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 		out.AddedBytes += m.Length
 		report.add(1, m.Length)
 	}
-	for _, id := range surplus(have, there) {
+	gone := surplus(have, there)
+	if r.config.NoPruning {
+		gone = nil
+	}
+	for _, id := range gone {
 		if err := to.DeleteBlob(ctx, id); err != nil && !errors.Is(err, blob.ErrBlobNotFound) {
 			return out, fmt.Errorf("removing blob %s from %s: %w", id, c.Name, err)
 		}
@@ -69,31 +82,72 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 	return out, r.equal(ctx, c, to, have, &out)
 }
 
-// belongs keeps a repository of somebody else from being overwritten.
+// belongs keeps what is not ours from being overwritten: a place is a copy of this repository, or empty.
 func (r *repository) belongs(ctx context.Context, c Copy, to blob.Storage, there map[blob.ID]blob.Metadata) error {
-	if _, ok := there[format.KopiaRepositoryBlobID]; !ok {
-		return nil
+	whose := func(id blob.ID, says func([]byte) string) (string, error) {
+		if _, ok := there[id]; !ok {
+			return "", nil
+		}
+		var b buffer
+		if err := to.GetBlob(ctx, id, 0, -1, &b); err != nil {
+			return "", fmt.Errorf("reading copy %s: %w", c.Name, err)
+		}
+		return says(b.Bytes()), nil
 	}
-	var theirs buffer
-	if err := to.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &theirs); err != nil {
-		return fmt.Errorf("reading copy %s: %w", c.Name, err)
-	}
-	f, err := format.ParseKopiaRepositoryJSON(theirs.Bytes())
+	named, err := whose(nameID, func(b []byte) string { return string(b) })
 	if err != nil {
-		return nil // damaged, and mended by being written anew
+		return err
 	}
-	if !bytes.Equal(f.UniqueID, r.UniqueID()) {
+	opens, err := whose(format.KopiaRepositoryBlobID, idInFormat)
+	if err != nil {
+		return err
+	}
+	mine := r.id()
+	switch {
+	case opens != "" && opens != mine, opens == "" && named != "" && named != mine:
 		return &Failure{Reason: ReasonCopy, Err: fmt.Errorf("at %s is another repository, which is left as it is", c.Location)}
+	case opens == "" && named == "" && len(there) > 0:
+		return &Failure{Reason: ReasonCopy, Err: fmt.Errorf("at %s are %d objects that are no copy of this repository, e.g. %s: a copy wants a bucket or prefix of its own", c.Location, len(there), slices.Min(slices.Collect(maps.Keys(there))))}
 	}
 	return nil
 }
 
+// idInFormat is that of the repository which a blob opens, "" if it is damaged: a copy of it is mended by being written anew.
+func idInFormat(b []byte) string {
+	f, err := format.ParseKopiaRepositoryJSON(b)
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(f.UniqueID)
+}
+
+// nameID is a blob of ours with the ID of the repository, the first that a copy gets: whose it is can be told although it was
+// cut short.
+const nameID blob.ID = "mockup.id"
+
+func (r *repository) id() string { return hex.EncodeToString(r.UniqueID()) }
+
+// nameIt writes the ID of the repository down, once.
+func (r *repository) nameIt(ctx context.Context) error {
+	var have, want buffer
+	want.WriteString(r.id())
+	if err := r.storage.GetBlob(ctx, nameID, 0, -1, &have); err == nil && have.String() == want.String() {
+		return nil
+	}
+	return r.storage.PutBlob(ctx, nameID, &want, blob.PutOptions{})
+}
+
+// blobName is what Kopia and we call blobs. Whatever else is in a bucket is not ours to remove.
+var blobName = regexp.MustCompile(`^(kopia\..+|mockup\..+|_log_.+|[pqnmls][0-9a-f]{16,}(-s[0-9a-f]+)?|x[a-z][0-9_]*([0-9a-f]{32}(-s[0-9a-f]+)?(-c[0-9]+)?)?)$`)
+
 // mutable blobs are written again under their name.
 func mutable(id blob.ID) bool { return strings.HasPrefix(string(id), "kopia.") || ours(id) }
 
-// rank of a blob: contents, then what lists them, then what opens the repository.
+// rank of a blob: whose it all is, contents, then what lists them, then what opens the repository.
 func rank(id blob.ID) int {
 	switch {
+	case id == nameID:
+		return -1
 	case mutable(id):
 		return 2
 	case strings.HasPrefix(string(id), "p"), strings.HasPrefix(string(id), "q"):
@@ -121,7 +175,7 @@ func missingIn(have, there map[blob.ID]blob.Metadata) (missing []blob.Metadata, 
 func surplus(have, there map[blob.ID]blob.Metadata) []blob.ID {
 	var out []blob.ID
 	for id := range there {
-		if _, ok := have[id]; !ok {
+		if _, ok := have[id]; !ok && blobName.MatchString(string(id)) {
 			out = append(out, id)
 		}
 	}

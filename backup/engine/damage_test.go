@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,10 +161,93 @@ func TestWrongPasswordsAndPlaces(t *testing.T) {
 	}
 	_, err = r.does("run", func(c *Config) { c.Volumes = []Volume{{Name: "mime-storage", Path: filepath.Join(r.volume, "no")}} })
 	r.Expect(ReasonOf(err)).To(Equal(ReasonSource))
-	unlock, err := r.config.Repository.lock()
+	unlock, err := r.config.Repository.lock(false)
 	r.Expect(err).NotTo(HaveOccurred())
 	_, err = r.does("run", nil)
 	r.Expect(ReasonOf(err)).To(Equal(ReasonBusy))
 	unlock()
 	r.must("run", nil)
+}
+
+// A flipped bit is not seen by the check of a run, which reads no contents. Who has found it by other means says so, and then
+// nothing is removed.
+func TestNothingIsPrunedWhileThereIsDoubt(t *testing.T) {
+	r := newRig(t).ticking()
+	copied := filepath.Join(t.TempDir(), "copy")
+	r.config.Copies = []Copy{{Name: "disk", Location: Location{Path: copied}}}
+	for range 3 {
+		r.write("a", strings.Repeat(r.clock.String(), 100))
+		r.must("run", nil)
+		r.clock = r.clock.Add(time.Hour)
+	}
+	doubt := func(c *Config) { c.NoPruning, c.Retention.KeepLatest = true, 1 }
+	r.Expect(r.must("run", doubt).Snapshots).To(HaveLen(4))
+	_, err := r.does("prune", doubt)
+	r.Expect(ReasonOf(err)).To(Equal(ReasonDamaged))
+	r.Expect(r.must("list", nil).Snapshots).To(HaveLen(4))
+
+	// What the repository lost, the copy has still.
+	lost := r.blobs()[0]
+	there := filepath.Join(copied, strings.TrimPrefix(lost, r.config.Repository.Path))
+	r.Expect(there).To(BeAnExistingFile())
+	r.Expect(os.Remove(lost)).To(Succeed())
+	r.must("copy", doubt)
+	r.Expect(there).To(BeAnExistingFile())
+	r.must("copy", nil)
+	r.Expect(there).NotTo(BeAnExistingFile())
+}
+
+// An inventory that can't be read is told of once, by a run or a verification, and a run writes it anew.
+func TestInventoryThatCannotBeRead(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "a")
+	r.must("run", nil)
+	r.Expect(os.WriteFile(filepath.Join(r.config.Repository.Path, string(inventoryID)+".f"), []byte("{"), 0o600)).To(Succeed())
+	for _, operation := range []string{"verify", "run"} {
+		_, err := r.does(operation, nil)
+		r.Expect(ReasonOf(err)).To(Equal(ReasonDamaged), "%s: %v", operation, err)
+		r.Expect(err).To(MatchError(ContainSubstring(string(inventoryID))))
+	}
+	r.must("run", nil)
+	r.must("verify", nil)
+}
+
+func TestSampleReadsSomething(t *testing.T) {
+	r := newRig(t)
+	r.write("only", "file")
+	r.must("run", nil)
+	for range 20 {
+		some := r.must("verify", func(c *Config) { c.Verify = Verify{Mode: VerifySample, Percent: 0.1} }).Verification
+		r.Expect(some.FilesRead).To(BeEquivalentTo(1))
+	}
+}
+
+// After a restore in place the newest snapshot is a safety snapshot; what must be well before anything is removed is the newest
+// backup.
+func TestPruneLooksAtTheNewestBackup(t *testing.T) {
+	r := newRig(t).ticking()
+	r.write("a", noise(1000))
+	r.must("run", nil)
+	r.clock = r.clock.Add(time.Hour)
+	before := r.blobs()
+	r.write("a", noise(2000))
+	newest := r.must("run", nil).Made[0].ID
+	r.clock = r.clock.Add(time.Hour)
+	var packs []string
+	for _, file := range r.blobs() {
+		if !slices.Contains(before, file) && strings.HasPrefix(blobID(r.config.Repository.Path, file), "p") {
+			packs = append(packs, file)
+		}
+	}
+	r.write("a", noise(3000))
+	result, err := r.inPlace("request", nil)
+	r.Expect(err).NotTo(HaveOccurred(), asJSON(result))
+	r.Expect(packs).NotTo(BeEmpty())
+	for _, file := range packs {
+		r.Expect(os.Truncate(file, 1)).To(Succeed())
+	}
+	result, err = r.does("prune", func(c *Config) { c.Retention.KeepLatest = 1 })
+	r.Expect(ReasonOf(err)).To(Equal(ReasonDamaged), "%v", err)
+	r.Expect(asJSON(result.Verification.Damaged)).To(ContainSubstring(newest))
+	r.Expect(result.Pruned).To(BeNil())
 }

@@ -23,7 +23,13 @@ const (
 	ReasonUnavailable = "RepositoryUnavailable"
 	// ReasonNoRepository: there is none where it should be.
 	ReasonNoRepository = "RepositoryMissing"
-	// ReasonFull: there is no space left.
+	// ReasonOther: there is another repository where this one should be.
+	ReasonOther = "OtherRepository"
+	// ReasonNotEmpty: there is something in the folder that is restored into.
+	ReasonNotEmpty = "VolumeNotEmpty"
+	// ReasonNoSpace: there is no space left where something is restored to.
+	ReasonNoSpace = "VolumeFull"
+	// ReasonFull: there is no space left for the repository.
 	ReasonFull = "RepositoryFull"
 	// ReasonBusy: another program works on the repository.
 	ReasonBusy = "RepositoryBusy"
@@ -63,9 +69,11 @@ func ReasonOf(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.As(err, &f) && f.Reason != ReasonFailed:
+		return f.Reason
+	case noSpace(err):
 		return ReasonFull
-	case errors.As(err, &f):
+	case f != nil:
 		return f.Reason
 	case errors.Is(err, repo.ErrInvalidPassword):
 		return ReasonPassword
@@ -84,6 +92,9 @@ func ReasonOf(err error) string {
 	}
 	return ReasonFailed
 }
+
+// noSpace tells whether a disk is full.
+func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // denied tells whether a server of buckets said no.
 func denied(err error) bool {

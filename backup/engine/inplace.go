@@ -138,7 +138,7 @@ func (o *operation) prepare(v Volume, j *journal) error {
 	if err := o.restorable(m); err != nil {
 		return err
 	}
-	if err := o.check(Verify{Mode: VerifyQuick}, []string{string(m.ID)}); err != nil {
+	if err := o.sound(Verify{Mode: VerifyQuick}, string(m.ID)); err != nil {
 		return err
 	}
 	safety, err := o.whole().take(o.ctx, v, o.report, safetyTag)
@@ -152,7 +152,7 @@ func (o *operation) prepare(v Volume, j *journal) error {
 		return err
 	}
 	// Contents that the repository had already are not stored again, and may have been damaged since.
-	if err := o.check(Verify{Mode: VerifyFull}, []string{safety.ID}); err != nil {
+	if err := o.sound(Verify{Mode: VerifyFull}, safety.ID); err != nil {
 		return fmt.Errorf("the safety snapshot can't be relied on: %w", err)
 	}
 	o.result.Verification = nil // it is of what was there before, and all is well
@@ -162,6 +162,17 @@ func (o *operation) prepare(v Volume, j *journal) error {
 		return err
 	}
 	return nil
+}
+
+// sound is an error if something that a snapshot needs is damaged. What others have lost keeps nobody from being restored.
+func (o *operation) sound(how Verify, snapshot string) error {
+	found, err := o.repository.verify(o.ctx, how, []string{snapshot}, o.report)
+	if err != nil {
+		return fmt.Errorf("verifying: %w", err)
+	}
+	found.Damaged = slices.DeleteFunc(found.Damaged, func(d Damage) bool { return !slices.Contains(d.Snapshots, snapshot) })
+	o.result.Verification = &found
+	return found.failure()
 }
 
 // restorable tells whether a snapshot has what is asked for, and something to compare it with.

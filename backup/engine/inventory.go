@@ -24,7 +24,7 @@ type inventory struct {
 // ours tells blobs that this package keeps from Kopia's.
 func ours(id blob.ID) bool { return strings.HasPrefix(string(id), "mockup.") }
 
-// inventory is empty where there is none, or none that can be read.
+// inventory is empty where there is none.
 func (r *repository) inventory(ctx context.Context) (inventory, error) {
 	var b buffer
 	var out inventory
@@ -34,10 +34,13 @@ func (r *repository) inventory(ctx context.Context) (inventory, error) {
 		return out, fmt.Errorf("reading the inventory: %w", err)
 	}
 	if err := json.Unmarshal(b.Bytes(), &out); err != nil {
-		return inventory{}, nil
+		return inventory{}, fmt.Errorf("%w: %w", errInventory, err)
 	}
 	return out, nil
 }
+
+// errInventory is that of an inventory which is not what was written.
+var errInventory = errors.New("the inventory can't be read")
 
 // missing compares the inventory with what is there.
 func (i inventory) missing(there map[blob.ID]blob.Metadata) []Damage {
@@ -57,7 +60,7 @@ func (i inventory) missing(there map[blob.ID]blob.Metadata) []Damage {
 // takeInventory lists what is there. What was missing before stays in it: it is missed until somebody mends the repository.
 func (r *repository) takeInventory(ctx context.Context, pruning bool) error {
 	old, err := r.inventory(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, errInventory) { // that is mended by writing it anew; a verification has told of it
 		return err
 	}
 	there, err := blob.ReadBlobMap(ctx, r.storage)

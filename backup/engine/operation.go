@@ -43,15 +43,17 @@ type Result struct {
 
 // Size of a repository.
 type Size struct {
-	Blobs int64 `json:"blobs"`
-	Bytes int64 `json:"bytes"`
+	// ID that it was made with and keeps.
+	ID    string `json:"id,omitempty"`
+	Blobs int64  `json:"blobs"`
+	Bytes int64  `json:"bytes"`
 	// Free and Capacity of what it is on, in bytes; 0 where nobody knows.
 	Free     int64 `json:"free,omitempty"`
 	Capacity int64 `json:"capacity,omitempty"`
 }
 
 func (r *repository) size(ctx context.Context) (Size, error) {
-	var out Size
+	out := Size{ID: r.id()}
 	err := r.storage.ListBlobs(ctx, "", func(m blob.Metadata) error {
 		out.Blobs++
 		out.Bytes += m.Length
@@ -126,7 +128,7 @@ func run(ctx context.Context, name string, c *Config, out io.Writer, result *Res
 		return &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("there is no operation %q", name)}
 	}
 	writes := c.writes(name)
-	unlock, err := c.location().lock()
+	unlock, err := c.location().lock(c.MustExist)
 	if err != nil && (writes || ReasonOf(err) == ReasonBusy) {
 		return err
 	}
@@ -169,12 +171,15 @@ func (o *operation) run() error {
 	synced := make(chan error, 1)
 	go func() { synced <- o.storage.sync() }()
 	if err := errors.Join(o.check(Verify{Mode: VerifyQuick}, made), <-synced); err != nil {
+		if o.result.Verification.only(inventoryID) { // no snapshot needs it, and the next run has it again
+			err = errors.Join(err, o.takeInventory(o.ctx, false))
+		}
 		return err
 	}
 	// What goes wrong from here on touches no snapshot, and the rest is done all the same.
 	errs := []error{o.pruned(false)}
 	if o.config.Archives.Keep > 0 {
-		errs = append(errs, o.export())
+		errs = append(errs, o.archives(), o.config.keepArchives())
 	}
 	errs = append(errs, o.list(), o.copies())
 	return errors.Join(errs...)
@@ -196,7 +201,11 @@ func (o *operation) verify() error {
 	return o.list()
 }
 
+// pruned removes what no rule keeps, or only takes stock if nothing is to be removed.
 func (o *operation) pruned(thorough bool) error {
+	if o.config.NoPruning {
+		return errors.Join(o.takeInventory(o.ctx, false), o.storage.sync())
+	}
 	gone, err := o.repository.prune(o.ctx, thorough, o.report)
 	o.result.Pruned = &gone
 	if err != nil {
@@ -207,12 +216,16 @@ func (o *operation) pruned(thorough bool) error {
 
 // prune removes nothing unless the newest snapshot of each volume is well.
 func (o *operation) prune() error {
+	if o.config.NoPruning {
+		return &Failure{Reason: ReasonDamaged, Err: errors.New("nothing is removed as long as the last verification or test restore has failed")}
+	}
 	var newest []string
 	for _, v := range o.config.Volumes {
 		all, err := o.snapshots(o.ctx, v.Name)
 		if err != nil {
 			return err
 		}
+		all = slices.DeleteFunc(all, isSafety) // what was verified are backups
 		if all = o.config.present(all); len(all) > 0 {
 			newest = append(newest, string(all[len(all)-1].ID))
 		}
@@ -332,7 +345,20 @@ func (o *operation) testRestore() error {
 	return o.list()
 }
 
+// export what is asked for. It stays until somebody removes it.
 func (o *operation) export() error {
+	if err := o.archives(); err != nil {
+		return err
+	}
+	for _, a := range o.result.Archives {
+		if err := o.config.keepArchive(a.File); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *operation) archives() error {
 	for _, v := range o.config.Volumes {
 		m, err := o.chosen(o.ctx, v.Name)
 		if err != nil {
@@ -344,7 +370,7 @@ func (o *operation) export() error {
 		}
 		o.result.Archives = append(o.result.Archives, archive)
 	}
-	return o.config.keepArchives()
+	return nil
 }
 
 // copies makes all of them equal to the repository. One that fails does not keep the others from it.

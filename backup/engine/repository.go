@@ -40,7 +40,7 @@ func (c *Config) open(ctx context.Context, create bool) (*repository, error) {
 	if password == "" {
 		return nil, &Failure{Reason: ReasonConfiguration, Err: fmt.Errorf("the password in %s is empty", c.PasswordFile)}
 	}
-	st, err := c.location().storage(ctx, create)
+	st, err := c.location().storage(ctx, create && !c.MustExist)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (c *Config) openStorage(ctx context.Context, st blob.Storage, password stri
 	}
 	err = r.connect(ctx)
 	made := false
-	if errors.Is(err, repo.ErrRepositoryNotInitialized) && create {
+	if errors.Is(err, repo.ErrRepositoryNotInitialized) && create && !c.MustExist {
 		if err = initialize(ctx, st, password); err == nil {
 			err, made = r.connect(ctx), true
 		}
@@ -63,8 +63,11 @@ func (c *Config) openStorage(ctx context.Context, st blob.Storage, password stri
 	if err == nil {
 		r.DirectRepository, err = r.opened(ctx, password)
 	}
+	if err == nil {
+		err = r.expected()
+	}
 	if err == nil && (made || create) {
-		err = errors.Join(r.settle(ctx), r.seal(ctx))
+		err = errors.Join(r.settle(ctx), r.seal(ctx), r.nameIt(ctx))
 	}
 	if err != nil {
 		err = r.refused(ctx, err)
@@ -72,6 +75,14 @@ func (c *Config) openStorage(ctx context.Context, st blob.Storage, password stri
 		return nil, err
 	}
 	return r, nil
+}
+
+// expected is an error if the repository is not the one that is meant.
+func (r *repository) expected() error {
+	if want := r.config.RepositoryID; want != "" && want != r.id() {
+		return &Failure{Reason: ReasonOther, Err: fmt.Errorf("its ID is %s, and the backups were made into %s", r.id(), want)}
+	}
+	return nil
 }
 
 // sealID is a blob of ours with the digest of the one that opens the repository: to Kopia, that one damaged looks like a
@@ -119,7 +130,7 @@ func (r *repository) refused(ctx context.Context, err error) error {
 		if err := unopened(ctx, r.storage); err != nil {
 			return err
 		}
-		return &Failure{Reason: ReasonNoRepository, Err: fmt.Errorf("there is no repository at %s", where)}
+		return missing(where)
 	case errors.Is(err, repo.ErrInvalidPassword) && r.broken(ctx):
 		return &Failure{Reason: ReasonDamaged, Err: fmt.Errorf("blob %s of the repository at %s is not what was stored", format.KopiaRepositoryBlobID, where)}
 	case errors.Is(err, repo.ErrInvalidPassword):

@@ -73,10 +73,27 @@ func (r *repository) restore(ctx context.Context, m *snapshot.Manifest, volume, 
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return Restored{}, fmt.Errorf("making the folder to restore into: %w", err)
 	}
+	if want.OnlyEmpty {
+		if err := claim(root); err != nil {
+			return Restored{}, err
+		}
+		want.Exact = len(want.Paths) == 0
+	}
 	re := &restoration{root: root, paths: want.Paths, known: record.byPath(), report: report}
 	re.out = Restored{Snapshot: string(m.ID), Volume: volume, Time: m.StartTime.ToTime().UTC().Truncate(time.Second), Compared: compared}
-	if err := re.pass(ctx, r, m, want); err != nil || !compared {
-		return re.out, err
+	if err := re.prove(ctx, r, m, record, want); err != nil {
+		return re.out, full(err)
+	}
+	if want.OnlyEmpty {
+		return re.out, re.release()
+	}
+	return re.out, nil
+}
+
+// prove goes through the snapshot until the tree is what the record says, if there is one.
+func (re *restoration) prove(ctx context.Context, r *repository, m *snapshot.Manifest, record Record, want Restore) error {
+	if err := re.pass(ctx, r, m, want); err != nil || !re.out.Compared {
+		return err
 	}
 	differences, err := re.compare(ctx, record, want)
 	if err == nil && len(differences) > 0 { // files of another attempt that only looked right
@@ -93,7 +110,42 @@ func (r *repository) restore(ctx context.Context, m *snapshot.Manifest, volume, 
 	if err == nil && len(differences) > 0 {
 		err = &Failure{Reason: ReasonDifferent, Err: fmt.Errorf("%d differences from what was backed up, the first: %s", len(differences), differences[0])}
 	}
-	return re.out, err
+	return err
+}
+
+// full says that it is not the repository that has no room.
+func full(err error) error {
+	if noSpace(err) {
+		return &Failure{Reason: ReasonNoSpace, Err: err}
+	}
+	return err
+}
+
+// claimed is a file in a folder that is being restored into, until all is well.
+const claimed = ".mockup-restoring"
+
+// claim a folder in which nothing is, or what a restore that did not end has left.
+func claim(root string) error {
+	names, err := readNames(root)
+	if err != nil {
+		return fmt.Errorf("looking into the folder to restore into: %w", err)
+	}
+	begun := slices.Contains(names, claimed)
+	if names = slices.DeleteFunc(names, ignored); len(names) > 0 && !begun {
+		return &Failure{Reason: ReasonNotEmpty, Err: fmt.Errorf("there is something in the folder to restore into, e.g. %s: it wants a new one", names[0])}
+	}
+	if err := os.WriteFile(filepath.Join(root, claimed), nil, 0o600); err != nil {
+		return full(fmt.Errorf("claiming the folder to restore into: %w", err))
+	}
+	return nil
+}
+
+// release a folder that is what it should be: without the file, and with the time that removing it has changed.
+func (re *restoration) release() error {
+	if err := os.Remove(filepath.Join(re.root, claimed)); err != nil {
+		return fmt.Errorf("releasing the folder: %w", err)
+	}
+	return re.finish()
 }
 
 // pass goes once through the whole snapshot.

@@ -1,11 +1,19 @@
 package engine
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +21,7 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/kopia/kopia/repo/blob"
 	. "github.com/onsi/gomega"
 )
 
@@ -181,4 +190,110 @@ func TestBucketThatMisbehaves(t *testing.T) {
 	server.Close()
 	result, err = r.does("list", func(c *Config) { c.From = "offsite" })
 	r.Expect(ReasonOf(err)).To(Equal(ReasonUnavailable), result.Error)
+}
+
+// What is in a bucket and no copy of the repository is left as it is, beside a copy as well.
+func TestCopyLeavesWhatIsNotItsOwn(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "a")
+	_, bucket := newBucketServer(r)
+	r.config.Copies = []Copy{{Name: "offsite", Location: bucket}}
+	to, err := bucket.storage(t.Context(), false)
+	r.Expect(err).NotTo(HaveOccurred())
+	foreign := []blob.ID{"photo.jpg", "s", "passwords.kdbx", "q3-figures.xlsx"}
+	put := func() {
+		for _, id := range foreign {
+			var b buffer
+			b.WriteString("precious")
+			r.Expect(to.PutBlob(t.Context(), id, &b, blob.PutOptions{})).To(Succeed())
+		}
+	}
+	put()
+	result, err := r.does("run", nil)
+	r.Expect(ReasonOf(err)).To(Equal(ReasonCopy))
+	r.Expect(result.Error).To(And(ContainSubstring("4 objects"), ContainSubstring("passwords.kdbx")))
+	r.Expect(idsIn(r, to)).To(ConsistOf(foreign))
+
+	for _, id := range foreign {
+		r.Expect(to.DeleteBlob(t.Context(), id)).To(Succeed())
+	}
+	r.must("run", nil)
+	put()
+	have := len(idsIn(r, to))
+	r.write("a", "b")
+	r.config.Retention.KeepLatest = 1
+	r.must("run", nil)
+	r.Expect(idsIn(r, to)).To(ContainElements(foreign))
+	r.Expect(len(idsIn(r, to))).To(BeNumerically(">", have))
+
+	// One that was cut short at its first blob is known for what it is.
+	for _, id := range idsIn(r, to) {
+		if id != nameID {
+			r.Expect(to.DeleteBlob(t.Context(), id)).To(Succeed())
+		}
+	}
+	r.must("run", nil)
+	r.same(snap(t, r.restored(func(c *Config) { c.From = "offsite" })), snap(t, r.volume))
+}
+
+func idsIn(r *rig, st blob.Storage) []blob.ID {
+	all, err := blob.ReadBlobMap(r.t.Context(), st)
+	r.Expect(err).NotTo(HaveOccurred())
+	return slices.Collect(maps.Keys(all))
+}
+
+// The names of all blobs of a repository are known, those of maintenance as well: a copy must not keep what the repository lost.
+func TestNamesOfBlobsAreKnown(t *testing.T) {
+	r := newRig(t).ticking()
+	for range 3 {
+		r.write("a", strings.Repeat(r.clock.String(), 100))
+		r.must("run", func(c *Config) { c.Retention.KeepLatest = 1 })
+		r.clock = r.clock.Add(time.Hour)
+		r.must("prune", func(c *Config) { c.Retention.KeepLatest = 1 })
+	}
+	st, err := r.config.Repository.storage(t.Context(), false)
+	r.Expect(err).NotTo(HaveOccurred())
+	ids := idsIn(r, st)
+	r.Expect(len(ids)).To(BeNumerically(">", 10))
+	for _, id := range ids {
+		r.Expect(string(id)).To(MatchRegexp(blobName.String()))
+	}
+}
+
+// The authority of a server of one's own is trusted beside the usual ones, and nobody else is.
+func TestBucketOverTLS(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "a")
+	plain, bucket := newBucketServer(r)
+	server := httptest.NewTLSServer(plain.Config.Handler)
+	t.Cleanup(server.Close)
+	own, other := filepath.Join(t.TempDir(), "own.pem"), filepath.Join(t.TempDir(), "other.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	r.Expect(os.WriteFile(own, certificate, 0o600)).To(Succeed())
+	r.Expect(os.WriteFile(other, selfSigned(r), 0o600)).To(Succeed())
+	usual := caFiles
+	t.Cleanup(func() { caFiles = usual })
+
+	place := *bucket.S3
+	place.Endpoint = server.URL
+	r.config.Repository = Location{S3: &place}
+	caFiles = nil
+	place.CAFile = other
+	_, err := r.does("run", nil)
+	r.Expect(ReasonOf(err)).To(Equal(ReasonUnavailable), "%v", err)
+	r.Expect(err).To(MatchError(ContainSubstring("certificate")))
+	place.CAFile = own
+	r.must("run", nil)
+	caFiles, place.CAFile = []string{own}, other
+	r.must("run", nil)
+}
+
+// selfSigned is the certificate of an authority that nobody has anything from.
+func selfSigned(r *rig) []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	r.Expect(err).NotTo(HaveOccurred())
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, NotAfter: time.Now().Add(time.Hour)}
+	raw, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	r.Expect(err).NotTo(HaveOccurred())
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
 }

@@ -45,13 +45,17 @@ func (l Location) storage(ctx context.Context, create bool) (blob.Storage, error
 		}
 	}
 	if _, err := os.Stat(l.Path); errors.Is(err, os.ErrNotExist) {
-		return nil, &Failure{Reason: ReasonNoRepository, Err: fmt.Errorf("there is no repository at %s", l)}
+		return nil, missing(l)
 	}
 	st, err := filesystem.New(ctx, &filesystem.Options{Path: l.Path, DirectoryMode: 0o700}, create)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", l, err)
 	}
 	return &written{Storage: st, at: l}, nil
+}
+
+func missing(l Location) error {
+	return &Failure{Reason: ReasonNoRepository, Err: fmt.Errorf("there is no repository at %s", l)}
 }
 
 // written is a folder that is synced now and then while blobs are stored in it, so that at the end there is little left to
@@ -116,7 +120,7 @@ func (s *S3) storage(ctx context.Context) (blob.Storage, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.RootCA = []byte(ca)
+		o.RootCA = append([]byte(ca+"\n"), systemCAs()...) // Kopia takes them in place of the usual ones
 	}
 	opening, cancel := (&guarded{patience: s.patience}).within(ctx, 0) // it asks whether the bucket is there
 	defer cancel()
@@ -131,13 +135,31 @@ func (s *S3) storage(ctx context.Context) (blob.Storage, error) {
 	return &guarded{st, Location{S3: s}, s.patience}, nil
 }
 
+// caFiles are where systems, and our image, have the certificates that they trust.
+var caFiles = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"} //nolint:gochecknoglobals // where they are differs, and tests have their own
+
+func systemCAs() []byte {
+	for _, name := range caFiles {
+		if b, err := os.ReadFile(name); err == nil {
+			return b
+		}
+	}
+	return nil
+}
+
 // lock keeps others off the repository for as long as this process lives, which is all that a lock may outlive: it is the
 // kernel's, on a file beside the blobs. Of a bucket there is none; who starts the runs sees to it that there is one at a time.
-func (l Location) lock() (unlock func(), err error) {
+// A folder that must be there is not made.
+func (l Location) lock(mustExist bool) (unlock func(), err error) {
 	if l.S3 != nil {
 		return func() {}, nil
 	}
-	if err := os.MkdirAll(l.Path, 0o700); err != nil {
+	if !mustExist {
+		err = os.MkdirAll(l.Path, 0o700)
+	} else if _, err = os.Stat(l.Path); errors.Is(err, os.ErrNotExist) {
+		return nil, missing(l)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making the folder of the repository: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(l.Path, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)

@@ -2,8 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -85,7 +88,11 @@ func (r *repository) verify(ctx context.Context, how Verify, only []string, repo
 	}
 	v.formatBlobs()
 	known, err := r.inventory(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, errInventory):
+		v.damaged(inventoryID, "can't be read", nil)
+		err = nil
+	case err != nil:
 		return v.out, err
 	}
 	for _, d := range known.missing(v.blobs) {
@@ -310,12 +317,12 @@ func (v *verifier) readAll(ctx context.Context) error {
 
 // readSome reads the content of some files, chosen anew each time.
 func (v *verifier) readSome(ctx context.Context, percent float64) error {
-	var chosen []object.ID
+	chosen := slices.Collect(maps.Keys(v.files))
+	rand.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	chosen = chosen[:int(math.Ceil(float64(len(chosen))*percent/100))] // one at least: a sample of nothing proves nothing
 	var total int64
-	for id, f := range v.files {
-		if rand.Float64()*100 < percent { //nolint:gosec // a sample, no secret
-			chosen, total = append(chosen, id), total+f.size
-		}
+	for _, id := range chosen {
+		total += v.files[id].size
 	}
 	v.report.begin("verify", "files", int64(len(chosen)), total)
 	group, ctx := errgroup.WithContext(ctx)
@@ -369,6 +376,11 @@ func (v *verifier) unreadableFile(ctx context.Context, id object.ID, f *neededFi
 	if !found {
 		v.untraced(fmt.Errorf("%s: %w", f.path, cause), f.by)
 	}
+}
+
+// only tells whether a blob is all that is damaged.
+func (out Verification) only(id blob.ID) bool {
+	return len(out.Damaged) == 1 && out.Damaged[0].Blob == string(id)
 }
 
 // failure is nil if nothing is damaged.
