@@ -154,6 +154,18 @@ func TestCopyOfAnotherRepositoryIsNotOverwritten(t *testing.T) {
 	r.Expect(ReasonOf(err)).To(Equal(ReasonCopy))
 	r.Expect(result.Error).To(ContainSubstring("another repository"))
 	r.same(snap(t, r.restored(func(c *Config) { c.From = "offsite" })), snap(t, r.volume))
+
+	// So is one that is cut short at its first blob.
+	to, err := bucket.storage(t.Context(), false)
+	r.Expect(err).NotTo(HaveOccurred())
+	for _, id := range idsIn(r, to) {
+		if id != nameID {
+			r.Expect(to.DeleteBlob(t.Context(), id)).To(Succeed())
+		}
+	}
+	_, err = other.does("run", nil)
+	r.Expect(err).To(MatchError(ContainSubstring("another repository")))
+	r.Expect(idsIn(r, to)).To(Equal([]blob.ID{nameID}))
 }
 
 func TestBucketIsARepository(t *testing.T) {
