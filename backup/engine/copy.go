@@ -58,6 +58,13 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 	if err := r.belongs(ctx, c, to, there); err != nil {
 		return out, err
 	}
+	lost, err := r.lost(ctx, have)
+	if err != nil {
+		return out, err
+	}
+	for _, id := range lost { // the copy may be all that is left of it
+		delete(have, id)
+	}
 	missing, total := missingIn(have, there)
 	report.begin("copy", c.Name, int64(len(missing)), total)
 	limit := r.limiter()
@@ -69,7 +76,7 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 		out.AddedBytes += m.Length
 		report.add(1, m.Length)
 	}
-	gone := surplus(have, there)
+	gone := slices.DeleteFunc(surplus(have, there), func(id blob.ID) bool { return slices.Contains(lost, id) })
 	if r.config.NoPruning {
 		gone = nil
 	}
@@ -80,6 +87,19 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 		out.Removed++
 	}
 	return out, r.equal(ctx, c, to, have, &out)
+}
+
+// lost are blobs that the repository should have, and has not, or not whole.
+func (r *repository) lost(ctx context.Context, have map[blob.ID]blob.Metadata) ([]blob.ID, error) {
+	known, err := r.inventory(ctx)
+	if err != nil && !errors.Is(err, errInventory) {
+		return nil, err
+	}
+	var out []blob.ID
+	for _, d := range known.missing(have) {
+		out = append(out, blob.ID(d.Blob))
+	}
+	return out, nil
 }
 
 // belongs keeps what is not ours from being overwritten: a place is a copy of this repository, or empty.

@@ -186,15 +186,39 @@ func TestNothingIsPrunedWhileThereIsDoubt(t *testing.T) {
 	r.Expect(ReasonOf(err)).To(Equal(ReasonDamaged))
 	r.Expect(r.must("list", nil).Snapshots).To(HaveLen(4))
 
-	// What the repository lost, the copy has still.
-	lost := r.blobs()[0]
-	there := filepath.Join(copied, strings.TrimPrefix(lost, r.config.Repository.Path))
-	r.Expect(there).To(BeAnExistingFile())
-	r.Expect(os.Remove(lost)).To(Succeed())
+	// What the copy has beyond the repository stays, and then goes.
+	surplus := filepath.Join(copied, "p", "123", "456789012345678901234567890abc-s1234567890abcdef127.f")
+	r.Expect(os.MkdirAll(filepath.Dir(surplus), 0o700)).To(Succeed())
+	r.Expect(os.WriteFile(surplus, []byte("of a run that failed"), 0o600)).To(Succeed())
 	r.must("copy", doubt)
-	r.Expect(there).To(BeAnExistingFile())
+	r.Expect(surplus).To(BeAnExistingFile())
 	r.must("copy", nil)
-	r.Expect(there).NotTo(BeAnExistingFile())
+	r.Expect(surplus).NotTo(BeAnExistingFile())
+}
+
+// What the repository has lost, or of which it has a part only, stays in its copies.
+func TestCopyKeepsWhatTheRepositoryLost(t *testing.T) {
+	r := newRig(t)
+	copied := filepath.Join(t.TempDir(), "copy")
+	r.config.Copies = []Copy{{Name: "disk", Location: Location{Path: copied}}}
+	r.write("a", "a")
+	r.must("run", nil)
+	r.write("a", "b")
+	r.must("run", nil)
+	var packs []string
+	for _, file := range r.blobs() {
+		if strings.HasPrefix(blobID(r.config.Repository.Path, file), "p") {
+			packs = append(packs, file)
+		}
+	}
+	r.Expect(packs).To(HaveLen(2))
+	r.Expect(os.Remove(packs[0])).To(Succeed())
+	r.Expect(os.Truncate(packs[1], 10)).To(Succeed())
+	for range 2 {
+		r.must("copy", nil)
+		r.same(snap(t, r.restored(func(c *Config) { c.From = "disk" })), snap(t, r.volume))
+		r.must("verify", func(c *Config) { c.Verify.Mode, c.From = VerifyFull, "disk" })
+	}
 }
 
 // An inventory that can't be read is told of once, by a run or a verification, and a run writes it anew.
