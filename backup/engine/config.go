@@ -42,7 +42,7 @@ type Config struct {
 	Include []string `json:"include,omitempty"`
 	// Exclude are patterns of what is not, in the manner of .gitignore.
 	Exclude []string `json:"exclude,omitempty"`
-	// BytesPerSecond is the most that is written to the repository and to copies in a second, and read from them; 0 for
+	// BytesPerSecond is the most that is written to the repository or read from it in a second, for copies as well; 0 for
 	// no limit.
 	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
 	// TimeZone in which days and hours of Retention begin; the default is UTC.

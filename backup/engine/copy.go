@@ -14,7 +14,6 @@ import (
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/format"
-	"golang.org/x/time/rate"
 )
 
 // Copied is what was done to make a copy equal to the repository.
@@ -67,9 +66,8 @@ func (r *repository) copyTo(ctx context.Context, c Copy, report *Reporter) (Copi
 	}
 	missing, total := missingIn(have, there)
 	report.begin("copy", c.Name, int64(len(missing)), total)
-	limit := r.limiter()
 	for _, m := range missing {
-		if err := r.copyBlob(ctx, to, m, limit); err != nil {
+		if err := r.copyBlob(ctx, to, m); err != nil {
 			return out, fmt.Errorf("copying blob %s to %s: %w", m.BlobID, c.Name, err)
 		}
 		out.Added++
@@ -203,20 +201,8 @@ func surplus(have, there map[blob.ID]blob.Metadata) []blob.ID {
 	return out
 }
 
-func (r *repository) limiter() *rate.Limiter {
-	perSecond := r.config.BytesPerSecond
-	if perSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), int(perSecond))
-}
-
-func (r *repository) copyBlob(ctx context.Context, to blob.Storage, m blob.Metadata, limit *rate.Limiter) error {
-	for left := int(m.Length); limit != nil && left > 0; left -= limit.Burst() {
-		if err := limit.WaitN(ctx, min(left, limit.Burst())); err != nil {
-			return err
-		}
-	}
+// copyBlob keeps to the bandwidth by what it reads.
+func (r *repository) copyBlob(ctx context.Context, to blob.Storage, m blob.Metadata) error {
 	var b buffer
 	if err := r.storage.GetBlob(ctx, m.BlobID, 0, -1, &b); err != nil {
 		return err

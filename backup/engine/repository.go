@@ -12,7 +12,6 @@ import (
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/blob/throttling"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/format"
 	"github.com/kopia/kopia/repo/maintenance"
@@ -48,7 +47,7 @@ func (c *Config) open(ctx context.Context, create bool) (*repository, error) {
 }
 
 func (c *Config) openStorage(ctx context.Context, st blob.Storage, password string, create bool) (*repository, error) {
-	r := &repository{config: c, storage: opened().add(st)}
+	r := &repository{config: c, storage: opened().add(st, c.BytesPerSecond)}
 	var err error
 	if r.dir, err = os.MkdirTemp("", "kopia-"); err != nil {
 		return nil, fmt.Errorf("making a folder for the connection: %w", err)
@@ -159,9 +158,6 @@ func (r *repository) connect(ctx context.Context) error {
 	where := r.storage.ConnectionInfo()
 	client := repo.ClientOptions{
 		Hostname: r.config.Source, Username: user, Description: "mockup", FormatBlobCacheDuration: 15 * time.Minute,
-	}
-	if rate := float64(r.config.BytesPerSecond); rate > 0 {
-		client.Throttling = &throttling.Limits{UploadBytesPerSecond: rate, DownloadBytesPerSecond: rate}
 	}
 	text, err := json.Marshal(repo.LocalConfig{Storage: &where, Caching: &content.CachingOptions{}, ClientOptions: client})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/kopia/kopia/repo/blob/filesystem"
 	"github.com/kopia/kopia/repo/blob/s3"
 	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
 )
 
 // address is host and port of the endpoint, and whether it is encrypted.
@@ -238,11 +239,27 @@ type named struct {
 	last atomic.Pointer[blob.ID]
 	// lost is told of what could not be stored, if anybody listens.
 	lost atomic.Pointer[context.CancelCauseFunc]
+	// limit of bytes in a second; nil for none. Kopia's own takes each blob whose size it does not know for one of 20 MB, so
+	// that it is half a minute until a repository is open.
+	limit *rate.Limiter
+}
+
+// pass waits until so many bytes may have gone by.
+func (n *named) pass(ctx context.Context, bytes int) error {
+	for ; n.limit != nil && bytes > 0; bytes -= n.limit.Burst() {
+		if err := n.limit.WaitN(ctx, min(bytes, n.limit.Burst())); err != nil {
+			return fmt.Errorf("keeping to the bandwidth: %w", err)
+		}
+	}
+	return nil
 }
 
 // PutBlob implements blob.Storage.
 func (n *named) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
-	err := n.Storage.PutBlob(ctx, id, data, o)
+	err := n.pass(ctx, data.Length())
+	if err == nil {
+		err = n.Storage.PutBlob(ctx, id, data, o)
+	}
 	if lost := n.lost.Load(); err != nil && lost != nil {
 		(*lost)(fmt.Errorf("storing a blob: %w", err))
 	}
@@ -265,7 +282,10 @@ func (n *named) vital(ctx context.Context) (context.Context, context.CancelFunc)
 // GetBlob implements blob.Storage.
 func (n *named) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
 	n.last.Store(&id)
-	return n.Storage.GetBlob(ctx, id, offset, length, out)
+	if err := n.Storage.GetBlob(ctx, id, offset, length, out); err != nil {
+		return err
+	}
+	return n.pass(ctx, out.Length())
 }
 
 // suspect is the blob that an error is about: the one that was read last, unless the error names one itself.
@@ -281,11 +301,14 @@ func (n *named) ConnectionInfo() blob.ConnectionInfo {
 	return blob.ConnectionInfo{Type: storageType, Config: &storageKey{Key: n.key}}
 }
 
-func (s *storages) add(st blob.Storage) *named {
+func (s *storages) add(st blob.Storage, bytesPerSecond int64) *named {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
 	n := &named{Storage: st, key: fmt.Sprint(s.next)}
+	if bytesPerSecond > 0 {
+		n.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(bytesPerSecond))
+	}
 	s.known[n.key] = n
 	return n
 }
