@@ -16,7 +16,6 @@ import (
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/internal/backend"
-	"mockup.dev/mockup/internal/passwords"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -102,24 +101,12 @@ func (r *AddonReconciler) gather(ctx context.Context, addon *v1alpha1.Observabil
 	return facts, err
 }
 
-// ensureAdmin makes the password of Grafana's first user, once, where the addon names none.
-func (r *AddonReconciler) ensureAdmin(ctx context.Context, addon *v1alpha1.ObservabilityAddon, refs []manifests.Reference) error {
-	for _, ref := range refs {
-		if !ref.Generated {
-			continue
-		}
-		found, err := r.references.secret(ctx, addon.Namespace, ref.Name)
-		if err != nil || found != nil {
-			return err
-		}
-		return r.references.keep(ctx, addon, passwords.New(addon.Namespace, ref.Name, ref.Keys[0]))
-	}
-	return nil
-}
-
 // remove takes everything of the addon away but retained volumes, and lets it go when nothing else is left.
 func (r *AddonReconciler) remove(ctx context.Context, addon *v1alpha1.ObservabilityAddon) (reconcile.Result, error) {
 	r.health.attend(client.ObjectKeyFromObject(addon), nil, accounts{})
+	if err := r.releaseAdmin(ctx, addon); err != nil {
+		return reconcile.Result{}, err
+	}
 	live, released, err := r.release(ctx, addon, manifests.ObservabilityRemoval(addon))
 	if released {
 		return reconcile.Result{}, nil

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2" //nolint:revive // specs read best without a qualifier
 	. "github.com/onsi/gomega"    //nolint:revive // matchers read best without a qualifier
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"mockup.dev/mockup/api/v1alpha1"
 	"mockup.dev/mockup/manifests"
@@ -60,7 +62,7 @@ var _ = Describe("an ObservabilityAddon", func() {
 		admin := &corev1.Secret{}
 		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: a.Namespace, Name: manifests.GrafanaAdminName(a.Name)}, admin)).To(Succeed())
 		Expect(admin.Data[manifests.KeyAdminPassword]).NotTo(BeEmpty())
-		Expect(metav1.IsControlledBy(admin, now)).To(BeTrue())
+		Expect(admin.OwnerReferences).To(BeEmpty())
 
 		Expect(k8s.Delete(ctx, stack)).To(Succeed())
 		Eventually(is(a, v1alpha1.ConditionStalled), patience).Should(Equal("True/StackNotFound"))
@@ -68,6 +70,46 @@ var _ = Describe("an ObservabilityAddon", func() {
 		Eventually(func() bool {
 			return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKeyFromObject(stack), &v1alpha1.MockupStack{}))
 		}, patience).Should(BeTrue(), "the addon keeps its stack from going")
+	})
+
+	It("keeps the password of Grafana's admin as long as Grafana's data", func() {
+		stack := newStack("kept")
+		Expect(k8s.Create(ctx, stack)).To(Succeed())
+		password := func(a *v1alpha1.ObservabilityAddon) string {
+			admin := &corev1.Secret{}
+			if err := k8s.Get(ctx, client.ObjectKey{Namespace: a.Namespace, Name: manifests.GrafanaAdminName(a.Name)}, admin); err != nil {
+				return ""
+			}
+			return string(admin.Data[manifests.KeyAdminPassword])
+		}
+		comeAndGo := func(a *v1alpha1.ObservabilityAddon) (made string) {
+			Expect(k8s.Create(ctx, a)).To(Succeed())
+			Eventually(is(a, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"))
+			made = password(a)
+			Expect(k8s.Delete(ctx, a)).To(Succeed())
+			Eventually(func() string { return of(a).Name }, patience).Should(BeEmpty())
+			return made
+		}
+		// As it was made before, it went with the addon.
+		first := newAddon(stack)
+		Expect(k8s.Create(ctx, first)).To(Succeed())
+		Eventually(func() string { return password(first) }, patience).ShouldNot(BeEmpty())
+		owned := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: first.Namespace, Name: manifests.GrafanaAdminName(first.Name)}}
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(owned), owned)).To(Succeed())
+		owned.Labels = nil
+		Expect(controllerutil.SetControllerReference(first, owned, k8s.Scheme())).To(Succeed())
+		Expect(k8s.Update(ctx, owned)).To(Succeed())
+		before := password(first)
+		Expect(k8s.Delete(ctx, first)).To(Succeed())
+		Eventually(func() string { return of(first).Name }, patience).Should(BeEmpty())
+
+		Consistently(func() string { return password(first) }, 2*time.Second).Should(Equal(before))
+		Expect(comeAndGo(newAddon(stack))).To(Equal(before))
+
+		last := newAddon(stack)
+		last.Spec.Dashboards.Storage.ReclaimPolicy = v1alpha1.ReclaimDelete
+		Expect(comeAndGo(last)).To(Equal(before))
+		Eventually(func() string { return password(last) }, patience).Should(BeEmpty())
 	})
 
 	It("tells the services of its stack where traces go, and no longer when it is gone", func() {
