@@ -3,6 +3,7 @@ package manifests
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -13,7 +14,7 @@ import (
 // Defaults of an addon.
 const (
 	defaultScrapeInterval   = "15s"
-	defaultMetricsRetention = "15d"
+	defaultMetricsRetention = "31d" // more than defaultWindow, which the figures look back
 	defaultLogsRetention    = "7d"
 	defaultTracesRetention  = "2d"
 	defaultSamplingRatio    = "1"
@@ -45,15 +46,20 @@ func httpReload(port int, path string) *Reload {
 	return &Reload{HTTPPost: &HTTPPost{Port: port, Path: path}}
 }
 
-// hours of a period such as 2d, as Go reads them.
-func hours(period string) (string, error) {
-	factor := map[string]int{"h": 1, "d": 24, "w": 7 * 24}
-	for unit, hours := range factor {
-		if n, err := strconv.Atoi(strings.TrimSuffix(period, unit)); strings.HasSuffix(period, unit) && err == nil && n > 0 {
-			return fmt.Sprintf("%dh", n*hours), nil
-		}
+// periodPattern is of what fits into a time.Duration, which is how programs read it: at most 292 years.
+var periodPattern = regexp.MustCompile(`^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w)$`)
+
+// notAPeriod is why a period is refused.
+const notAPeriod = "is no whole number of hours, days or weeks above 0 and at most 99999h, 99999d or 9999w, e.g. 15d"
+
+// hours of a period such as 2d.
+func hours(period string) (int, error) {
+	if !periodPattern.MatchString(period) {
+		return 0, errors.New(notAPeriod)
 	}
-	return "", errors.New("is no whole number of hours, days or weeks above 0, e.g. 2d")
+	unit := len(period) - 1
+	n, err := strconv.Atoi(period[:unit])
+	return n * map[byte]int{'h': 1, 'd': 24, 'w': 7 * 24}[period[unit]], err
 }
 
 // filled template.

@@ -3,6 +3,7 @@ package manifests
 import (
 	"cmp"
 	_ "embed" // its configuration
+	"fmt"
 	"text/template"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,7 +55,7 @@ func jaegerConfig(t *v1alpha1.Tracing) (map[string]string, error) {
 		return nil, &InvalidError{Field: "spec.tracing.retention", Value: t.Retention, Reason: err.Error()}
 	}
 	config, err := filled(jaegerTemplate, struct{ ConfigDir, DataDir, SamplingFile, Ratio, Retention string }{
-		jaegerConfigDir, jaegerDataDir, jaegerSamplingFile, ratio, retention,
+		jaegerConfigDir, jaegerDataDir, jaegerSamplingFile, ratio, fmt.Sprintf("%dh", retention),
 	})
 	if err != nil {
 		return nil, err

@@ -2,11 +2,13 @@ package manifests
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -37,7 +39,11 @@ func TestInvalidAddon(t *testing.T) {
 		}},
 		{"spec.metrics.scrapeInterval", func(a *addon, _ *stack) { a.Spec.Metrics.ScrapeInterval = "3m" }},
 		{"spec.metrics.retention", func(a *addon, _ *stack) { a.Spec.Metrics.Retention = "-1d" }},
+		{"spec.metrics.retention", func(a *addon, _ *stack) { a.Spec.Metrics.Retention = "99999w" }},
+		{"spec.metrics.retention", func(a *addon, _ *stack) { a.Spec.Metrics.Retention = "719h" }},
 		{"spec.logs.retention", func(a *addon, _ *stack) { a.Spec.Logs.Retention = "12h" }},
+		{"spec.logs.retention", func(a *addon, _ *stack) { a.Spec.Logs.Retention = "10000w" }},
+		{"spec.tracing.retention", func(a *addon, _ *stack) { a.Spec.Tracing.Retention = "100000d" }},
 		{"spec.logs.agent", func(a *addon, _ *stack) { a.Spec.Logs.Agent = "Alloy" }},
 		{"spec.tracing.retention", func(a *addon, _ *stack) { a.Spec.Tracing.Retention = "2y" }},
 		{"spec.tracing.samplingRatio", func(a *addon, _ *stack) { a.Spec.Tracing.SamplingRatio = "1.5" }},
@@ -97,6 +103,31 @@ func TestInvalidAddon(t *testing.T) {
 		var invalid *InvalidError
 		if !errors.As(err, &invalid) || invalid.Field != c.field {
 			t.Errorf("%s: got %v", c.field, err)
+		}
+	}
+}
+
+// TestLongestPeriods are such that every program can read them.
+func TestLongestPeriods(t *testing.T) {
+	for _, longest := range []string{"99999h", "99999d", "9999w"} {
+		n, err := hours(longest)
+		if d, parseErr := time.ParseDuration(fmt.Sprintf("%dh", n)); err != nil || parseErr != nil || d <= 0 {
+			t.Errorf("%s is %d hours, %v (%v, %v)", longest, n, d, err, parseErr)
+		}
+		if d, err := model.ParseDuration(longest); err != nil || d <= 0 {
+			t.Errorf("%s is %v for Prometheus and Loki (%v)", longest, d, err)
+		}
+		c := readCase(t, "testdata/observability/mission.in.yaml")
+		c.addon.Spec.Metrics.Retention, c.addon.Spec.Logs.Retention, c.addon.Spec.Tracing.Retention = longest, longest, longest
+		if _, err := Observability(c.addon, c.addonFacts()); err != nil {
+			t.Error(err)
+		}
+	}
+	c := readCase(t, "testdata/observability/mission.in.yaml")
+	for _, retention := range []string{"", "720h", "30d", "5w"} { // all cover 30d
+		c.addon.Spec.Metrics.Retention = retention
+		if _, err := Observability(c.addon, c.addonFacts()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -64,7 +64,6 @@ func (v *addonValidator) owner() {
 
 // Patterns of what is put into configuration as it is.
 var (
-	periodPattern   = regexp.MustCompile(`^[1-9][0-9]{0,4}[hdw]$`)
 	lessThanADay    = regexp.MustCompile(`^([1-9]|1[0-9]|2[0-3])h$`)
 	intervalPattern = regexp.MustCompile(`^([1-9][0-9]?|1[01][0-9]|120)s$|^[12]m$`)
 	ratioPattern    = regexp.MustCompile(`^(0|0[.][0-9]{1,4}|1|1[.]0{1,4})$`)
@@ -72,13 +71,12 @@ var (
 
 func (v *addonValidator) periods() {
 	spec := v.addon.Spec
-	const period = "is no whole number of hours, days or weeks above 0, e.g. 15d"
-	v.matches("spec.metrics.retention", spec.Metrics.Retention, periodPattern, period)
-	v.matches("spec.logs.retention", spec.Logs.Retention, periodPattern, period)
+	v.matches("spec.metrics.retention", spec.Metrics.Retention, periodPattern, notAPeriod)
+	v.matches("spec.logs.retention", spec.Logs.Retention, periodPattern, notAPeriod)
 	if lessThanADay.MatchString(spec.Logs.Retention) {
 		v.reject("spec.logs.retention", spec.Logs.Retention, "is less than 24h, and Loki keeps whole days")
 	}
-	v.matches("spec.tracing.retention", spec.Tracing.Retention, periodPattern, period)
+	v.matches("spec.tracing.retention", spec.Tracing.Retention, periodPattern, notAPeriod)
 	v.matches("spec.metrics.scrapeInterval", spec.Metrics.ScrapeInterval, intervalPattern, "is not from 1s to 120s, e.g. 15s")
 	v.matches("spec.tracing.samplingRatio", spec.Tracing.SamplingRatio, ratioPattern, "is not from 0 to 1 with at most four decimals, e.g. 0.25")
 	if agent := spec.Logs.Agent; agent != "" && agent != v1alpha1.AgentPromtail && agent != v1alpha1.AgentOpenTelemetryCollector {

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,6 +19,7 @@ func (v *addonValidator) objectives() {
 	if len(spec.Objectives) > 0 && !on(spec.Metrics.Enabled) {
 		v.reject("spec.objectives", "", "need metrics, which are switched off")
 	}
+	v.covers(cmp.Or(spec.Metrics.Retention, defaultMetricsRetention))
 	counted := on(spec.Logs.Enabled) && spec.Logs.Agent != v1alpha1.AgentOpenTelemetryCollector
 	for i := range spec.Objectives {
 		o, field := &spec.Objectives[i], fmt.Sprintf("spec.objectives[%d]", i)
@@ -33,6 +35,21 @@ func (v *addonValidator) objectives() {
 			v.reject(field+".window", o.Window, "is none of 7d, 28d and 30d")
 		}
 		v.indicator(field, o)
+	}
+}
+
+// covers the windows of objectives: of samples that are gone, figures would be of less than they say.
+func (v *addonValidator) covers(retention string) {
+	kept, err := hours(retention)
+	if err != nil {
+		return // and refused elsewhere
+	}
+	for i := range v.addon.Spec.Objectives {
+		o := &v.addon.Spec.Objectives[i]
+		if needed, err := hours(windowOf(o)); err == nil && kept < needed {
+			v.reject("spec.metrics.retention", retention, fmt.Sprintf("is less than the window of objective %s, %s", o.Name, windowOf(o)))
+			return
+		}
 	}
 }
 

@@ -74,11 +74,11 @@ type Metrics struct {
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([1-9][0-9]?|1[01][0-9]|120)s$|^[12]m$')`,message=`must be from 1s to 120s, e.g. 15s`
 	ScrapeInterval string `json:"scrapeInterval,omitempty"`
-	// retention of samples, in hours, days or weeks; the default is 15d. Objectives look back as far as their window, so
-	// keep more than that to see it whole.
+	// retention of samples, in hours, days or weeks; the default is 31d. Objectives look back as far as their window, so it
+	// can not be shorter than that. The figures of services that have none look back 30d, or as far as there are samples.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,4}[hdw]$')`,message=`must be a whole number of hours, days or weeks above 0, e.g. 15d`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w)$')`,message=`must be a whole number of hours, days or weeks above 0 and at most 99999h, 99999d or 9999w, e.g. 15d`
 	Retention string `json:"retention,omitempty"`
 	// gatewayExporter reads what nginx says of its connections.
 	// +optional
@@ -107,7 +107,7 @@ type Logs struct {
 	// retention of lines, in hours, days or weeks and at least 24h, which is what Loki drops at once; the default is 7d.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,4}[hdw]$')`,message=`must be a whole number of hours, days or weeks above 0, e.g. 7d`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w)$')`,message=`must be a whole number of hours, days or weeks above 0 and at most 99999h, 99999d or 9999w, e.g. 7d`
 	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([1-9]|1[0-9]|2[0-3])h$')`,message=`must be at least 24h: Loki keeps whole days`
 	Retention string `json:"retention,omitempty"`
 	// agent that reads the logs; the default is Promtail, which also counts the gateway's requests. Its line ended in March
@@ -129,7 +129,7 @@ type Tracing struct {
 	// retention of traces, in hours, days or weeks; the default is 2d.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,4}[hdw]$')`,message=`must be a whole number of hours, days or weeks above 0, e.g. 2d`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w)$')`,message=`must be a whole number of hours, days or weeks above 0 and at most 99999h, 99999d or 9999w, e.g. 2d`
 	Retention string `json:"retention,omitempty"`
 	// samplingRatio is the part of requests that are traced, from 0 to 1 with at most four decimals; the default is 1. A
 	// client that sends a traceparent decides for itself.

@@ -9,7 +9,7 @@ type Dashboards struct {
 	// +optional
 	Storage Storage `json:"storage,omitzero"`
 	// adminSecretName of a Secret whose key password is that of the user admin. The default is one that the operator makes,
-	// ADDON-grafana-admin.
+	// ADDON-grafana-admin, and that stays as long as the storage does: Grafana takes a password once, and keeps it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')`,message=`must be the name of an object: lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit`
