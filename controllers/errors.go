@@ -51,3 +51,9 @@ func (e *stackNotFoundError) Error() string {
 	}
 	return fmt.Sprintf("spec.stackRef.name: there is no MockupStack %s in this namespace", e.name)
 }
+
+// stackIsGone tells whether an error is that there is no stack to watch, so that nothing watches it any more.
+func stackIsGone(err error) bool {
+	var gone *stackNotFoundError
+	return errors.As(err, &gone)
+}

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -51,7 +50,10 @@ func (r *AddonReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 		return reconcile.Result{}, err
 	}
 	seen, people, applyErr := r.apply(ctx, addon)
-	health := r.health.attend(req.NamespacedName, programsOf(addon, seen), people)
+	health := r.health.known(req.NamespacedName)
+	if wasLookedAt(applyErr) {
+		health = r.health.attend(req.NamespacedName, programsOf(addon, seen), people)
+	}
 	if err := r.writeStatus(ctx, addon, addonStatus(addon, seen, health, applyErr, r.Clock())); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -62,8 +64,7 @@ func (r *AddonReconciler) Reconcile(ctx context.Context, req reconcile.Request) 
 // since it is on the stack's networks; its data stays.
 func (r *AddonReconciler) apply(ctx context.Context, addon *v1alpha1.ObservabilityAddon) (observed, accounts, error) {
 	facts, err := r.gather(ctx, addon)
-	var gone *stackNotFoundError
-	if errors.As(err, &gone) {
+	if stackIsGone(err) {
 		if _, stopErr := r.Backend.Apply(ctx, manifests.ObservabilityRemoval(addon).Retaining()); stopErr != nil {
 			return observed{}, accounts{}, &backendError{stopErr}
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -43,12 +44,34 @@ type addonHealth struct {
 	up, targets int
 	// down are those that can't be scraped, each as JOB INSTANCE: ERROR.
 	down []string
-	// lastLog and lastTrace are the times of the newest that Loki and Jaeger have of the last hour.
+	// lastLog and lastTrace are the times of the newest that Loki and Jaeger have had.
 	lastLog, lastTrace time.Time
 	// versions of components, as they tell Prometheus.
 	versions map[string]string
 	// accounts tells whether Grafana knows whom it should.
 	accounts accountsResult
+}
+
+// scraped are the targets that Prometheus reaches, of those that it should; empty while it has not said so.
+func (h addonHealth) scraped() string {
+	if h.targets == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", h.up, h.targets)
+}
+
+// after is h with what nobody answered this time, but did before.
+func (h addonHealth) after(before addonHealth) addonHealth {
+	if h.lastLog.IsZero() {
+		h.lastLog = before.lastLog
+	}
+	if h.lastTrace.IsZero() {
+		h.lastTrace = before.lastTrace
+	}
+	if h.versions == nil {
+		h.versions = before.versions
+	}
+	return h
 }
 
 // differs tells whether h is worth telling after before was told.
@@ -89,6 +112,16 @@ func newHealthWatch(o Options) *healthWatch {
 		pods: o.Backend.Pods(), clock: o.Clock, news: make(chan event.GenericEvent), wake: make(chan struct{}, 1),
 		subjects: map[types.NamespacedName]*healthSubject{},
 	}
+}
+
+// known is what the programs of an addon said the last time.
+func (w *healthWatch) known(key types.NamespacedName) addonHealth {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.subjects[key]; s != nil {
+		return s.said
+	}
+	return addonHealth{}
 }
 
 // attend has the ready programs of an addon asked from now on, and wanted be those who may log in to its Grafana; without any
@@ -142,7 +175,7 @@ func (w *healthWatch) round(ctx context.Context) {
 	var all sync.WaitGroup
 	for key, s := range subjects {
 		all.Go(func() {
-			now := w.ask(ctx, s.programs)
+			now := w.ask(ctx, s.programs).after(s.said)
 			now.accounts = s.keepAccounts(ctx, w)
 			if w.note(key, &s, now) {
 				w.report(ctx, key)
@@ -196,6 +229,9 @@ func (w *healthWatch) ask(ctx context.Context, programs map[string]backend.PodRe
 	return h
 }
 
+// ownPort is the near end of a connection, which is another one each time.
+var ownPort = regexp.MustCompile(`[0-9a-f.:\[\]]+:[0-9]+->`)
+
 func (h *addonHealth) askPrometheus(ctx context.Context, p program) {
 	var answer struct {
 		Data struct {
@@ -211,10 +247,11 @@ func (h *addonHealth) askPrometheus(ctx context.Context, p program) {
 	h.askVersions(ctx, p)
 	for _, t := range answer.Data.ActiveTargets {
 		h.targets++
-		if t.Health == "up" {
+		switch t.Health {
+		case "up":
 			h.up++
-		} else {
-			h.down = append(h.down, fmt.Sprintf("%s %s: %s", t.Labels.Job, t.Labels.Instance, t.LastError))
+		case "down": // others have not been read yet
+			h.down = append(h.down, fmt.Sprintf("%s %s: %s", t.Labels.Job, t.Labels.Instance, ownPort.ReplaceAllString(t.LastError, "")))
 		}
 	}
 	slices.Sort(h.down)

@@ -67,6 +67,8 @@ var _ = Describe("an ObservabilityAddon", func() {
 		Expect(k8s.Delete(ctx, stack)).To(Succeed())
 		Eventually(is(a, v1alpha1.ConditionStalled), patience).Should(Equal("True/StackNotFound"))
 		Eventually(func() int { return len(world.Pods(owner(a))) }, patience).Should(BeZero())
+		Expect(of(a).Status.Ready).To(Equal("0/7"))
+		Expect(of(a).Status.Components).To(BeEmpty())
 		Eventually(func() bool {
 			return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKeyFromObject(stack), &v1alpha1.MockupStack{}))
 		}, patience).Should(BeTrue(), "the addon keeps its stack from going")
