@@ -108,6 +108,41 @@ const (
 // alertmanagerConfig are its files, checked as it would check them.
 func (r *addonRenderer) alertmanagerConfig() (map[string]string, error) {
 	a := &r.addon.Spec.Alerting
+	text, err := r.alertmanagerText(a)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := config.Load(text); err != nil {
+		field, value := r.refusedPart(a)
+		return nil, &InvalidError{Field: field, Value: value, Reason: "Alertmanager refuses what would come of it: " + err.Error()}
+	}
+	return map[string]string{alertmanagerConfigFile: text, messagesFile: messageTemplates}, nil
+}
+
+// refusedPart is the first receiver or route that Alertmanager refuses by itself.
+func (r *addonRenderer) refusedPart(a *v1alpha1.Alerting) (field, value string) {
+	refused := func(part v1alpha1.Alerting) bool {
+		text, err := r.alertmanagerText(&part)
+		if err == nil {
+			_, err = config.Load(text)
+		}
+		return err != nil
+	}
+	for i, to := range a.Receivers {
+		if refused(v1alpha1.Alerting{Receivers: []v1alpha1.AlertReceiver{to}}) {
+			return fmt.Sprintf("spec.alerting.receivers[%d]", i), to.Name
+		}
+	}
+	for i, route := range a.Routes {
+		if refused(v1alpha1.Alerting{Receivers: a.Receivers, Routes: []v1alpha1.AlertRoute{route}}) {
+			return fmt.Sprintf("spec.alerting.routes[%d]", i), strings.Join(route.Receivers, ", ")
+		}
+	}
+	return "spec.alerting", ""
+}
+
+// alertmanagerText is the configuration that a asks for.
+func (r *addonRenderer) alertmanagerText(a *v1alpha1.Alerting) (string, error) {
 	c := amConfig{
 		Route: amRoute{
 			Receiver: nobody, GroupBy: []string{"alertname", "stack", "namespace"}, GroupWait: groupWait.String(),
@@ -118,16 +153,13 @@ func (r *addonRenderer) alertmanagerConfig() (map[string]string, error) {
 		Templates:    []string{alertmanagerConfigDir + "/" + messagesFile},
 	}
 	for i := range a.Receivers {
-		c.Receivers = append(c.Receivers, receiver(&a.Receivers[i]))
+		c.Receivers = append(c.Receivers, r.receiver(&a.Receivers[i]))
 	}
 	text, err := yaml.Marshal(c)
 	if err != nil {
-		return nil, fmt.Errorf("writing the configuration of Alertmanager: %w", err)
+		return "", fmt.Errorf("writing the configuration of Alertmanager: %w", err)
 	}
-	if _, err := config.Load(string(text)); err != nil {
-		return nil, &InvalidError{Field: "spec.alerting", Reason: "Alertmanager refuses what would come of it: " + err.Error()}
-	}
-	return map[string]string{alertmanagerConfigFile: string(text), messagesFile: messageTemplates}, nil
+	return string(text), nil
 }
 
 // branches has one branch for each receiver, and all are tried, so that a receiver gets an alert once, however many of its
@@ -191,44 +223,46 @@ func inhibitions() []amInhibit {
 	}
 }
 
-func receiver(r *v1alpha1.AlertReceiver) amReceiver {
-	out := amReceiver{Name: r.Name}
-	if p := r.PagerDuty; p != nil {
-		out.PagerDuty = []amPagerDuty{pagerDuty(p)}
+// receiver in Alertmanager's words. Without Grafana nothing leads to its dashboards.
+func (r *addonRenderer) receiver(to *v1alpha1.AlertReceiver) amReceiver {
+	out, links := amReceiver{Name: to.Name}, []amLink{{Href: `{{ template "mockup.runbook" . }}`, Text: "What to do"}}
+	if r.wants(ComponentGrafana) {
+		links = append(links, amLink{Href: `{{ template "mockup.dashboard" . }}`, Text: "Dashboard"})
 	}
-	if s := r.Slack; s != nil {
-		out.Slack = []amSlack{slack(s)}
+	if p := to.PagerDuty; p != nil {
+		out.PagerDuty = []amPagerDuty{pagerDuty(p, links)}
 	}
-	if e := r.Email; e != nil {
+	if s := to.Slack; s != nil {
+		out.Slack = []amSlack{slack(s, links)}
+	}
+	if e := to.Email; e != nil {
 		out.Email = []amEmail{email(e)}
 	}
 	return out
 }
 
 // pagerDuty leaves the details to Alertmanager, which sends the alerts as they are; a text of ours would be read as YAML.
-func pagerDuty(p *v1alpha1.PagerDutyReceiver) amPagerDuty {
+func pagerDuty(p *v1alpha1.PagerDutyReceiver, links []amLink) amPagerDuty {
 	return amPagerDuty{
 		SendResolved: true, RoutingKeyFile: secretFile(p.RoutingKeySecret), URL: p.URL,
-		Description: `{{ template "mockup.title" . }}`, Severity: `{{ or .CommonLabels.severity "critical" }}`,
+		Description: `{{ template "mockup.title" . }}`, Severity: `{{ template "mockup.severity" . }}`,
 		Component: "{{ .CommonLabels.service }}", Group: "{{ .GroupLabels.stack }}", Class: "{{ .GroupLabels.alertname }}",
-		Links: []amLink{
-			{Href: `{{ template "mockup.runbook" . }}`, Text: "What to do"},
-			{Href: `{{ template "mockup.dashboard" . }}`, Text: "Dashboard"},
-		},
+		Links: links,
 	}
 }
 
-func slack(s *v1alpha1.SlackReceiver) amSlack {
+// slack has a button for each link, the last of which is that of the title.
+func slack(s *v1alpha1.SlackReceiver, links []amLink) amSlack {
+	var actions []amAction
+	for _, l := range append(links, amLink{Href: `{{ template "mockup.silence" . }}`, Text: "Silence"}) {
+		actions = append(actions, amAction{Type: "button", Text: l.Text, URL: l.Href})
+	}
 	return amSlack{
 		SendResolved: true, APIURLFile: secretFile(s.WebhookSecret), Channel: s.Channel,
-		Color: `{{ if ne .Status "firing" }}good{{ else if eq .CommonLabels.severity "critical" }}danger{{ else }}warning{{ end }}`,
-		Title: `{{ template "mockup.title" . }}`, TitleLink: `{{ template "mockup.dashboard" . }}`,
+		Color: `{{ template "mockup.color" . }}`,
+		Title: `{{ template "mockup.title" . }}`, TitleLink: links[len(links)-1].Href,
 		Text: `{{ template "mockup.text" . }}`, Fallback: `{{ template "mockup.title" . }}`,
-		Actions: []amAction{
-			{Type: "button", Text: "What to do", URL: `{{ template "mockup.runbook" . }}`},
-			{Type: "button", Text: "Dashboard", URL: `{{ template "mockup.dashboard" . }}`},
-			{Type: "button", Text: "Silence", URL: `{{ template "mockup.silence" . }}`},
-		},
+		Actions: actions,
 	}
 }
 

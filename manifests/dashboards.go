@@ -66,14 +66,18 @@ func boards() []board {
 	return slices.Concat(requestBoards(), placeBoards(), watcherBoards())
 }
 
-// dashboards are the folders of Grafana with those that it can fill, one in each: a ConfigMap holds 1 MiB, and a change of one
+// boards that can be filled: whoever they ask is there.
+func (r *addonRenderer) boards() []board {
+	return slices.DeleteFunc(boards(), func(b board) bool {
+		return slices.ContainsFunc(b.needs, func(c string) bool { return !r.wants(c) })
+	})
+}
+
+// dashboards are the folders of Grafana with its dashboards, one in each: a ConfigMap holds 1 MiB, and a change of one
 // touches no other.
 func (r *addonRenderer) dashboards() ([]configFolder, error) {
 	var out []configFolder
-	for _, b := range boards() {
-		if slices.ContainsFunc(b.needs, func(c string) bool { return !r.wants(c) }) {
-			continue
-		}
+	for _, b := range r.boards() {
 		text, err := b.json()
 		if err != nil {
 			return nil, err

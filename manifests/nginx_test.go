@@ -31,6 +31,15 @@ func TestNginxAcceptsEveryConfiguration(t *testing.T) {
 			}
 		}
 	}
+	for _, ratio := range []string{"0", "0.0001", "0.25", "0.9999"} {
+		t.Run("a part of traces, "+ratio, func(t *testing.T) {
+			_, config := traced(t, ratio, nil)
+			if !strings.Contains(config, "split_clients") && ratio != "0" {
+				t.Error("nginx is not told which part")
+			}
+			newRig(t, config).check(binary)
+		})
+	}
 	if tested < 4 {
 		t.Errorf("only %d configurations were tested", tested)
 	}

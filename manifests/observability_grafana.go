@@ -65,11 +65,12 @@ func (r *addonRenderer) grafanaConfigs(admin Reference) ([]configFolder, error) 
 	if err != nil {
 		return nil, err
 	}
-	sources, err := filled(datasourcesTemplate, struct{ Prometheus, Loki, Jaeger, Alertmanager string }{
+	sources, err := filled(datasourcesTemplate, struct{ Prometheus, Loki, Jaeger, Alertmanager, Interval string }{
 		r.sourceURL(ComponentPrometheus, PortPrometheus),
 		r.sourceURL(ComponentLoki, PortLoki),
 		r.sourceURL(ComponentJaeger, PortJaegerQuery),
 		r.sourceURL(ComponentAlertmanager, PortAlertmanager),
+		r.scrapeInterval(),
 	})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	_ "embed" // its configuration
 	"fmt"
+	"slices"
 	"text/template"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,22 +65,39 @@ func jaegerConfig(t *v1alpha1.Tracing) (map[string]string, error) {
 	return map[string]string{jaegerConfigFile: config, jaegerSamplingFile: sampling}, err
 }
 
+// wayIn is a port for traces.
+type wayIn struct {
+	protocol v1alpha1.TraceProtocol
+	port     corev1.ContainerPort
+}
+
+func waysIn() []wayIn {
+	return []wayIn{
+		{v1alpha1.TraceOTLPGRPC, containerPort("otlp-grpc", 4317)},
+		{v1alpha1.TraceOTLPHTTP, containerPort("otlp-http", portOTLPHTTP)},
+		{v1alpha1.TraceJaegerGRPC, containerPort("jaeger-grpc", 14250)},
+		{v1alpha1.TraceJaegerHTTP, containerPort("jaeger-http", 14268)},
+		{v1alpha1.TraceJaegerCompact, corev1.ContainerPort{Name: "jaeger-compact", ContainerPort: 6831, Protocol: corev1.ProtocolUDP}},
+	}
+}
+
+// ingestField that asks for a port, by the port's name.
+func ingestField(t *v1alpha1.Tracing, port string) string {
+	for i, in := range t.Ingest {
+		if slices.ContainsFunc(waysIn(), func(w wayIn) bool { return w.protocol == in.Protocol && w.port.Name == port }) {
+			return fmt.Sprintf("spec.tracing.ingest[%d]", i)
+		}
+	}
+	return "spec.tracing.ingest"
+}
+
 // jaegerPorts are the query, the ways in, and what others ask.
 func jaegerPorts(t *v1alpha1.Tracing) []corev1.ContainerPort {
 	ports := []corev1.ContainerPort{
 		exposedPort("query", PortJaegerQuery, t.Expose),
 		containerPort("query-grpc", 16685),
 	}
-	for _, way := range []struct {
-		protocol v1alpha1.TraceProtocol
-		port     corev1.ContainerPort
-	}{
-		{v1alpha1.TraceOTLPGRPC, containerPort("otlp-grpc", 4317)},
-		{v1alpha1.TraceOTLPHTTP, containerPort("otlp-http", portOTLPHTTP)},
-		{v1alpha1.TraceJaegerGRPC, containerPort("jaeger-grpc", 14250)},
-		{v1alpha1.TraceJaegerHTTP, containerPort("jaeger-http", 14268)},
-		{v1alpha1.TraceJaegerCompact, corev1.ContainerPort{Name: "jaeger-compact", ContainerPort: 6831, Protocol: corev1.ProtocolUDP}},
-	} {
+	for _, way := range waysIn() {
 		for _, i := range t.Ingest {
 			if i.Protocol == way.protocol {
 				way.port.HostPort, way.port.HostIP = i.HostPort, cmp.Or(i.HostIP, loopback)

@@ -77,7 +77,7 @@ type prometheusTarget struct{ Name, Target string }
 // prometheusConfig are its files.
 func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
 	values := prometheusValues{
-		Interval: cmp.Or(r.addon.Spec.Metrics.ScrapeInterval, defaultScrapeInterval),
+		Interval: r.scrapeInterval(),
 		Stack:    r.stack.Name, Namespace: r.owner.Namespace, Operator: r.target(OperatorService, OperatorMetricsPort),
 	}
 	for _, s := range r.stack.Spec.Services {
@@ -118,6 +118,11 @@ func (r *addonRenderer) prometheusConfig() (map[string]string, error) {
 	}
 	files[prometheusConfigFile] = text
 	return files, nil
+}
+
+// scrapeInterval between two readings.
+func (r *addonRenderer) scrapeInterval() string {
+	return cmp.Or(r.addon.Spec.Metrics.ScrapeInterval, defaultScrapeInterval)
 }
 
 // agent that reads logs, with the port of its own metrics; empty if none does.

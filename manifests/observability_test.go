@@ -55,7 +55,10 @@ func TestInvalidAddon(t *testing.T) {
 		{"spec.dashboards.expose.hostPort", func(a *addon, _ *stack) { a.Spec.Dashboards.Expose.HostPort = ptr[int32](70000) }},
 		{"spec.metrics.expose.hostPort", func(a *addon, _ *stack) { a.Spec.Metrics.Expose.HostPort = ptr[int32](8443) }},
 		{"spec.dashboards.expose.hostPort", func(a *addon, _ *stack) { a.Spec.Dashboards.Expose.HostPort = ptr[int32](9090) }},
-		{"spec.tracing.ingest.hostPort", func(a *addon, _ *stack) {
+		{"spec.tracing.ingest[1].hostPort", func(a *addon, _ *stack) {
+			a.Spec.Tracing.Ingest = []v1alpha1.TraceIngest{{Protocol: v1alpha1.TraceJaegerHTTP, HostPort: 14268}, {Protocol: v1alpha1.TraceOTLPGRPC, HostPort: 3100}}
+		}},
+		{"spec.tracing.ingest[0].hostPort", func(a *addon, _ *stack) {
 			a.Spec.Tracing.Ingest = []v1alpha1.TraceIngest{{Protocol: v1alpha1.TraceOTLPGRPC, HostPort: 3100}}
 		}},
 		{"spec.objectives[3].service", objective(v1alpha1.Objective{Name: "x", Service: "nobody", ErrorRate: &v1alpha1.ErrorRateObjective{Agreed: "1"}})},
@@ -92,9 +95,21 @@ func TestInvalidAddon(t *testing.T) {
 		{"spec.alerting.routes[0].receivers[0]", func(a *addon, _ *stack) {
 			a.Spec.Alerting.Routes = []v1alpha1.AlertRoute{{Receivers: []string{"x"}}}
 		}},
-		{"spec.alerting", func(a *addon, _ *stack) {
-			pager := &v1alpha1.PagerDutyReceiver{RoutingKeySecret: v1alpha1.KeyRef{Name: "s", Key: "k"}, URL: "nowhere"}
+		{"spec.alerting.receivers[0].pagerDuty.url", func(a *addon, _ *stack) {
+			pager := &v1alpha1.PagerDutyReceiver{RoutingKeySecret: v1alpha1.KeyRef{Name: "s", Key: "k"}, URL: "http:///nobody"}
 			a.Spec.Alerting.Receivers = []v1alpha1.AlertReceiver{{Name: "x", PagerDuty: pager}}
+		}},
+		{"spec.alerting.receivers[1]", func(a *addon, _ *stack) { // no port
+			a.Spec.Alerting.Receivers = []v1alpha1.AlertReceiver{
+				{Name: "x", Email: &v1alpha1.EmailReceiver{To: []string{"a@b"}, From: "a@b", Smarthost: "mail:25"}},
+				{Name: "y", Email: &v1alpha1.EmailReceiver{To: []string{"a@b"}, From: "a@b", Smarthost: "mail"}},
+			}
+		}},
+		{"spec.alerting.routes[0]", func(a *addon, _ *stack) { // all the time
+			a.Spec.Alerting.Receivers = []v1alpha1.AlertReceiver{
+				{Name: "x", Email: &v1alpha1.EmailReceiver{To: []string{"a@b"}, From: "a@b", Smarthost: "mail:25"}},
+			}
+			a.Spec.Alerting.Routes = []v1alpha1.AlertRoute{{Receivers: []string{"x"}, RepeatInterval: &metav1.Duration{}}}
 		}},
 	} {
 		in := readCase(t, "testdata/observability/mission.in.yaml")

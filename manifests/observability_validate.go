@@ -112,7 +112,7 @@ func (v *addonValidator) program(p *program) {
 	for i, port := range p.ports {
 		at := field + ".expose"
 		if i > 0 {
-			at = field + ".ingest"
+			at = ingestField(&v.addon.Spec.Tracing, port.Name)
 		}
 		if port.HostPort != 0 {
 			v.exposed(at, port)

@@ -3,6 +3,7 @@ package manifests
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -135,6 +136,13 @@ func (v *addonValidator) latencyBound(field, service string, d time.Duration) {
 	}
 }
 
+// address on the web.
+func (v *addonValidator) address(field, address string) {
+	if u, err := url.Parse(address); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+		v.reject(field, address, "is no address with a host that begins with http:// or https://")
+	}
+}
+
 // receivers are reached in some way, and routes lead to them.
 func (v *addonValidator) receivers() {
 	a, known := &v.addon.Spec.Alerting, map[string]bool{}
@@ -149,6 +157,9 @@ func (v *addonValidator) receivers() {
 		v.unique("receiver", r.Name, field+".name")
 		if r.PagerDuty == nil && r.Slack == nil && r.Email == nil {
 			v.reject(field, "", "needs at least one of pagerDuty, slack and email")
+		}
+		if p := r.PagerDuty; p != nil && p.URL != "" {
+			v.address(field+".pagerDuty.url", p.URL)
 		}
 		known[r.Name] = true
 	}

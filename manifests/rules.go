@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -28,7 +29,7 @@ type alert struct {
 	wait time.Duration
 	// summary is one line, description says how bad it is and what to look at first.
 	summary, description string
-	// dashboard is the uid of the one that shows more.
+	// dashboard is the uid of the one that shows more. Where it could not be filled, and is not there, that of alerts is.
 	dashboard string
 	labels    map[string]string
 }
@@ -40,13 +41,11 @@ func (r *addonRenderer) rule(a alert) rulefmt.Rule {
 		labels["service"] = a.service
 	}
 	maps.Copy(labels, a.labels)
-	return rulefmt.Rule{
-		Alert: a.name, Expr: a.expr, For: model.Duration(a.wait), Labels: labels,
-		Annotations: map[string]string{
-			"summary": a.summary, "description": a.description,
-			"dashboard": r.dashboardURL(a), "runbook_url": runbookURL(a.name),
-		},
+	annotations := map[string]string{"summary": a.summary, "description": a.description, "runbook_url": runbookURL(a.name)}
+	if r.wants(ComponentGrafana) {
+		annotations["dashboard"] = r.dashboardURL(a)
 	}
+	return rulefmt.Rule{Alert: a.name, Expr: a.expr, For: model.Duration(a.wait), Labels: labels, Annotations: annotations}
 }
 
 // runbookURL is where people read what an alert means, how to look, and how to mend: docs/runbooks/NAME.md.
@@ -57,7 +56,11 @@ func runbookURL(name string) string {
 // dashboardURL opens the dashboard of an alert for its service. Labels that the rule adds are not among $labels.
 func (r *addonRenderer) dashboardURL(a alert) string {
 	service := cmp.Or(a.service, "{{ $labels.service }}")
-	return fmt.Sprintf("%s/d/%s?var-stack=%s&var-service=%s", r.externalURL(ComponentGrafana), a.dashboard, r.stack.Name, service)
+	uid := a.dashboard
+	if !slices.ContainsFunc(r.boards(), func(b board) bool { return b.uid == uid }) {
+		uid = dashboardAlerts
+	}
+	return fmt.Sprintf("%s/d/%s?var-stack=%s&var-service=%s", r.externalURL(ComponentGrafana), uid, r.stack.Name, service)
 }
 
 func record(name, expr string, labels map[string]string) rulefmt.Rule {

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -72,21 +73,25 @@ func (r *addonRenderer) gatewayErrors() rulefmt.Rule {
 	})
 }
 
-// latencyAlert compares with what is agreed, or with a second where nothing is.
+// latencyAlert compares with what the first objective of latency agrees for its percentile, or 95 of 100 requests with a second
+// where nothing is agreed.
 func (r *addonRenderer) latencyAlert(service string) rulefmt.Rule {
-	limit := latencyLimit
+	limit, percentile := latencyLimit, int32(defaultPercentile)
 	for i := range r.addon.Spec.Objectives {
 		if o := &r.addon.Spec.Objectives[i]; o.Service == service && o.Latency != nil {
-			limit = o.Latency.Agreed.Duration
+			limit, percentile = o.Latency.Agreed.Duration, cmp.Or(o.Latency.Percentile, defaultPercentile)
 			break
 		}
 	}
+	took := fmt.Sprintf("latency_p95_seconds{service=%q}", service)
+	if percentile != defaultPercentile {
+		took = quantile(percentile, fmt.Sprintf("service=%q", service))
+	}
 	return r.rule(alert{
 		name: "HighLatency", severity: severityWarning, service: service, wait: 2 * time.Minute,
-		expr: fmt.Sprintf("latency_p95_seconds{service=%q} > %v and on () %s >= %d",
-			service, limit.Seconds(), requestsIn(service, "5m"), requestsToTell),
+		expr:        fmt.Sprintf("%s > %v and on () %s >= %d", took, limit.Seconds(), requestsIn(service, "5m"), requestsToTell),
 		summary:     service + " answers slowly",
-		description: fmt.Sprintf("One request in 20 takes longer than {{ $value | humanizeDuration }}; no more than %s is all right.", limit),
+		description: fmt.Sprintf("%d of 100 requests take longer than {{ $value | humanizeDuration }}; no more than %s is all right.", 100-percentile, limit),
 		dashboard:   dashboardServices,
 	})
 }

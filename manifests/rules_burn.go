@@ -2,6 +2,8 @@ package manifests
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -61,7 +63,15 @@ func (r *addonRenderer) burnRules() ([]rulefmt.RuleGroup, error) {
 		for _, w := range []string{"5m", "30m", "1h", "2h", "6h", "1d", "3d"} {
 			group.Rules = append(group.Rules, record(burnMetric(w), indicator(o, boundsOf(o).targetWithin, w), map[string]string{"objective": o.Name}))
 		}
-		group.Rules = append(group.Rules, r.burnAlert(o, severityCritical, windows.page), r.burnAlert(o, severityWarning, windows.ticket), r.budgetAlert(o))
+		for _, a := range []struct {
+			severity string
+			windows  [2]burnWindow
+		}{{severityCritical, windows.page}, {severityWarning, windows.ticket}} {
+			if able := ableToFire(o, a.windows[:]); len(able) > 0 {
+				group.Rules = append(group.Rules, r.burnAlert(o, a.severity, able))
+			}
+		}
+		group.Rules = append(group.Rules, r.budgetAlert(o))
 		groups = append(groups, group)
 	}
 	return groups, nil
@@ -69,16 +79,24 @@ func (r *addonRenderer) burnRules() ([]rulefmt.RuleGroup, error) {
 
 func burnMetric(window string) string { return "slo:sli_error:ratio_rate" + window }
 
-// burnAlert compares two pairs of windows, if there were enough requests for short ones to mean something.
-func (r *addonRenderer) burnAlert(o *v1alpha1.Objective, severity string, windows [2]burnWindow) rulefmt.Rule {
-	burns := func(w burnWindow) string {
+// ableToFire are the pairs of windows over which a budget can burn as fast as that: even if all requests fail, one of 10 %
+// burns only 10 times as fast as it may.
+func ableToFire(o *v1alpha1.Objective, windows []burnWindow) []burnWindow {
+	part := (100 - boundsOf(o).target) / 100
+	return slices.DeleteFunc(slices.Clone(windows), func(w burnWindow) bool { return w.factor(windowOf(o))*part >= 1 })
+}
+
+// burnAlert compares pairs of windows, each if there were enough requests in it to mean something.
+func (r *addonRenderer) burnAlert(o *v1alpha1.Objective, severity string, windows []burnWindow) rulefmt.Rule {
+	var pairs []string
+	for _, w := range windows {
 		limit := fmt.Sprintf("%g * %s", w.factor(windowOf(o)), budget(boundsOf(o).target))
-		return fmt.Sprintf("%s{objective=%q} > %s and %s{objective=%q} > %s", burnMetric(w.short), o.Name, limit, burnMetric(w.long), o.Name, limit)
+		pairs = append(pairs, fmt.Sprintf("(%s{objective=%q} > %s and %s{objective=%q} > %s and on () %s >= %d)",
+			burnMetric(w.short), o.Name, limit, burnMetric(w.long), o.Name, limit, requestsIn(o.Service, w.long), enoughRequests))
 	}
 	return r.rule(alert{
 		name: "ErrorBudgetBurn", severity: severity, service: o.Service,
-		expr: fmt.Sprintf("((%s) or (%s)) and on () %s >= %d",
-			burns(windows[0]), burns(windows[1]), requestsIn(o.Service, windows[0].long), enoughRequests),
+		expr:    strings.Join(pairs, " or "),
 		labels:  map[string]string{"objective": o.Name},
 		summary: fmt.Sprintf("%s burns its error budget", o.Name),
 		description: fmt.Sprintf(`{{ $value | humanizePercentage }} of requests of late did not do as the objective %s says, which used at least %g %% of the budget for %s within %s.`,

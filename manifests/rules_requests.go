@@ -18,8 +18,17 @@ func (r *addonRenderer) requestRules() rulefmt.RuleGroup {
 		record("service:http_requests:rate5m", "sum "+by+" (rate(http_requests_total[5m]))", nil),
 		record("service:http_errors:ratio_rate5m", errorRatio("", "5m"), nil),
 		// Without requests there is no percentile.
-		record("latency_p95_seconds", "histogram_quantile(0.95, sum by (service, stack, namespace, le) (rate(http_request_duration_seconds_bucket[5m]))) >= 0", nil),
+		record("latency_p95_seconds", quantile(defaultPercentile, "")+" >= 0", nil),
 	}}
+}
+
+// quantile is the time within which so many of 100 requests of the last 5 minutes were answered, in seconds.
+func quantile(percentile int32, matchers string) string {
+	selector := "http_request_duration_seconds_bucket"
+	if matchers != "" {
+		selector += "{" + matchers + "}"
+	}
+	return fmt.Sprintf("histogram_quantile(%g, sum by (service, stack, namespace, le) (rate(%s[5m])))", float64(percentile)/100, selector)
 }
 
 // errorRatio is the part of requests that failed by the service's fault, over a window; nothing where there were none. A

@@ -27,7 +27,12 @@ func tool(t *testing.T, name string) string {
 // filesOf a component, by ConfigMap key, as rendered for a case of testdata/observability.
 func filesOf(t *testing.T, name, component string) map[string]string {
 	t.Helper()
-	set, _ := render(t, readCase(t, "testdata/observability/"+name+".in.yaml"))
+	return filesOfCase(t, readCase(t, "testdata/observability/"+name+".in.yaml"), component)
+}
+
+func filesOfCase(t *testing.T, c testCase, component string) map[string]string {
+	t.Helper()
+	set, _ := render(t, c)
 	files := map[string]string{}
 	for _, o := range set.Objects {
 		if RefOf(o).Kind == "ConfigMap" && o.GetLabels()[LabelComponent] == component {
@@ -83,7 +88,8 @@ func ruleTests(t *testing.T) []string {
 	return files
 }
 
-// TestRules runs the unit tests of alerts and of figures on the rules of the reference stack, or of the case that is named.
+// TestRules runs the unit tests of alerts and of figures on the rules of the reference stack, or of the case that the file is called
+// like.
 func TestRules(t *testing.T) {
 	for _, file := range ruleTests(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -92,9 +98,9 @@ func TestRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rules := "mission"
-			if strings.HasPrefix(filepath.Base(file), "collector.") {
-				rules = "collector"
+			rules := strings.TrimSuffix(filepath.Base(file), ".test.yaml")
+			if _, err := os.Stat("testdata/observability/" + rules + ".in.yaml"); err != nil {
+				rules = "mission"
 			}
 			files := filesOf(t, rules, ComponentPrometheus)
 			files["rules.test.yaml"] = string(text)
@@ -106,8 +112,12 @@ func TestRules(t *testing.T) {
 // rulesOf the reference stack.
 func rulesOf(t *testing.T, name string) []rulefmt.Rule {
 	t.Helper()
+	return rulesIn(t, filesOf(t, name, ComponentPrometheus))
+}
+
+func rulesIn(t *testing.T, files map[string]string) []rulefmt.Rule {
+	t.Helper()
 	var rules []rulefmt.Rule
-	files := filesOf(t, name, ComponentPrometheus)
 	for _, file := range []string{rulesFile, objectivesFile} {
 		groups, errs := rulefmt.Parse([]byte(files[file]), false, model.UTF8Validation)
 		if len(errs) > 0 {
@@ -120,73 +130,90 @@ func rulesOf(t *testing.T, name string) []rulefmt.Rule {
 	return rules
 }
 
-// TestEveryAlertIsTested finds for each alert a test in which it does not fire, then does, then does not; and for each figure
-// that people are promised one of its value.
+// TestEveryAlertIsTested finds for each alert, by severity and objective, a test in which it does not fire, then does, then does not;
+// and for each figure one of its value.
 func TestEveryAlertIsTested(t *testing.T) {
-	fires, before, after, values := testedAlerts(t)
+	tests := allTests(t)
+	values := map[string]bool{}
+	for _, test := range tests {
+		for _, check := range test.Checks {
+			for _, name := range regexp.MustCompile(`[\w:]+`).FindAllString(check.Expr, -1) {
+				values[name] = values[name] || len(check.Samples) > 0
+			}
+		}
+	}
 	for _, rule := range rulesOf(t, "mission") {
-		key := rule.Alert + "/" + rule.Labels["severity"]
-		switch {
-		case rule.Alert == "" && !strings.Contains(rule.Record, ":") && !values[rule.Record]:
-			t.Errorf("no test computes %s", rule.Record)
-		case rule.Alert == "":
-		case !fires[key]:
-			t.Errorf("no test sees %s fire", key)
-		case rule.Alert != alertWatchdog && (!before[rule.Alert] || !after[rule.Alert]):
-			t.Errorf("no test sees that %s does not fire before (%v) or after (%v)", key, before[rule.Alert], after[rule.Alert])
+		if rule.Alert == "" {
+			if !values[rule.Record] {
+				t.Errorf("no test computes %s", rule.Record)
+			}
+			continue
+		}
+		a := sighting{rule.Alert, rule.Labels["severity"], rule.Labels["objective"]}
+		var before, fires, after bool
+		for _, test := range tests {
+			b, f, e := a.in(test)
+			before, fires, after = before || b, fires || f, after || e
+		}
+		if !fires || rule.Alert != alertWatchdog && (!before || !after) {
+			t.Errorf("tests see that %+v does not fire before: %v, fires: %v, does not after: %v", a, before, fires, after)
 		}
 	}
 }
 
-func testedAlerts(t *testing.T) (fires, before, after, values map[string]bool) {
+// sighting of an alert. What is empty was not looked at.
+type sighting struct{ alert, severity, objective string }
+
+// in a test, a does not fire before it does, fires, and does not after.
+func (a sighting) in(test promtoolTest) (before, fires, after bool) {
+	for _, check := range test.Checks {
+		if len(check.Samples) == 0 {
+			if asked := seenIn(check.Expr); asked.alert == a.alert && covers(asked.severity, a.severity) && covers(asked.objective, a.objective) {
+				before, after = before || !fires, after || fires
+			}
+		}
+		for _, s := range check.Samples {
+			fires = fires || seenIn(check.Expr+s.Labels) == a
+		}
+	}
+	return before, fires, after
+}
+
+func covers(asked, is string) bool { return asked == "" || asked == is }
+
+// seenIn the text of a query and of the labels that came of it.
+func seenIn(text string) sighting {
+	value := func(label string) string {
+		if m := regexp.MustCompile(`\b` + label + `="([\w-]+)"`).FindStringSubmatch(text); m != nil && strings.Contains(text, "ALERTS{") {
+			return m[1]
+		}
+		return ""
+	}
+	return sighting{value("alertname"), value("severity"), value("objective")}
+}
+
+// allTests of rules, from files and generated.
+func allTests(t *testing.T) (all []promtoolTest) {
 	t.Helper()
-	fires, before, after, values = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	name := regexp.MustCompile(`alertname="(\w+)"`)
-	severity := regexp.MustCompile(`severity="(\w+)"`)
-	word := regexp.MustCompile(`\w+`)
 	for _, file := range ruleTests(t) {
 		var content struct {
-			Tests []struct {
-				Checks []struct {
-					Expr    string `json:"expr"`
-					Samples []struct {
-						Labels string `json:"labels"`
-					} `json:"exp_samples"`
-				} `json:"promql_expr_test"`
-			} `json:"tests"`
+			Tests []promtoolTest `json:"tests"`
 		}
 		text, err := os.ReadFile(file)
+		if err == nil {
+			err = yaml.Unmarshal(text, &content)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := yaml.Unmarshal(text, &content); err != nil {
-			t.Fatal(err)
-		}
-		for _, test := range content.Tests {
-			fired := map[string]bool{}
-			for _, check := range test.Checks {
-				for _, w := range word.FindAllString(check.Expr, -1) {
-					values[w] = values[w] || len(check.Samples) > 0
-				}
-				m := name.FindStringSubmatch(check.Expr)
-				if m == nil {
-					continue
-				}
-				for _, s := range check.Samples {
-					fires[m[1]+"/"+severity.FindStringSubmatch(s.Labels)[1]] = true
-				}
-				switch {
-				case len(check.Samples) > 0:
-					fired[m[1]] = true
-				case fired[m[1]]:
-					after[m[1]] = true
-				default:
-					before[m[1]] = true
-				}
-			}
+		all = append(all, content.Tests...)
+	}
+	for key, tests := range generatedTests() {
+		if key.window == "30d" { // as in the case "mission"
+			all = append(all, tests...)
 		}
 	}
-	return fires, before, after, values
+	return all
 }
 
 // TestEveryAlertSaysWhatToDo finds the annotations, the runbook and the dashboard of each alert, and no runbook without one.

@@ -55,13 +55,14 @@ type PagerDutyReceiver struct {
 	// url of the API; the default is PagerDuty's, https://events.pagerduty.com/v2/enqueue.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule=`isURL(self) && url(self).getScheme() in ['http', 'https']`,message=`must be an address that begins with http:// or https://`
+	// +kubebuilder:validation:XValidation:rule=`isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''`,message=`must be an address with a host that begins with http:// or https://`
 	URL string `json:"url,omitempty"`
 }
 
-// SlackReceiver is an incoming webhook of Slack.
+// SlackReceiver is an incoming webhook of Slack. That of an app posts to the channel that it was made for, whatever channel says:
+// for two channels make two webhooks.
 type SlackReceiver struct {
-	// channel to post to, e.g. "#alerts".
+	// channel to post to, e.g. "#alerts". Only a legacy webhook goes by it; that of an app has its own.
 	// +required
 	// +kubebuilder:validation:MaxLength=81
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[#@][^ #@[:cntrl:]]+$')`,message=`must be a channel or a person, e.g. #alerts or @ann`
@@ -91,7 +92,7 @@ type EmailReceiver struct {
 	// smarthost is the mail server, with its port.
 	// +required
 	// +kubebuilder:validation:MaxLength=259
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?:[1-9][0-9]{0,4}$')`,message=`must be a host and a port, e.g. mail.example.com:587`
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?:[1-9][0-9]{0,4}$') && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535`,message=`must be a host and a port, e.g. mail.example.com:587`
 	Smarthost string `json:"smarthost"`
 	// username at the mail server; the default is none.
 	// +optional

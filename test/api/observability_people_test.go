@@ -16,10 +16,12 @@ func receiverCases() (cases []refusal) {
 			"{name: a}", "at least one of"),
 		values("receivers need alerting", "spec.alerting.enabled", "true", "false", "need alerting").at("spec.alerting.receivers"),
 		values("PagerDuty is on the web", pagerDuty+".url", "http://127.0.0.1:1", "ftp://a", "begins with http://"),
+		values("PagerDuty has a host", pagerDuty+".url", "http://[::1]:1/nobody", "http:///nobody", "with a host"),
 		values("a channel begins with a mark", slack+".channel", "'@ann'", "alerts", "must be a channel"),
 		values("mail goes to an address", email+".to", "[a@b]", "[a]", "must be an address").at(email + ".to[0]"),
 		values("mail comes from an address", email+".from", "a@b", "'a@b,c@d'", "must be an address"),
 		values("a mail server has a port", email+".smarthost", "mail:25", "mail", "a host and a port"),
+		values("a mail server has a port that there is", email+".smarthost", "mail:65535", "mail:65536", "a host and a port"),
 		values("a user of a mail server has a password", email, "{to: [a@b], from: a@b, smarthost: 'm:25', username: u, passwordSecret: {name: s, key: k}}",
 			"{to: [a@b], from: a@b, smarthost: 'm:25', username: u}", "set together"),
 	}
