@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"mockup.dev/mockup/internal/backend"
+	"mockup.dev/mockup/internal/backend/kubernetes"
 	"mockup.dev/mockup/internal/backend/podman"
 	"mockup.dev/mockup/manifests"
 )
@@ -24,16 +27,29 @@ const (
 	relistenPause = 5 * time.Second
 )
 
-// offerMetrics adds to the operator's metrics what a kubelet would say of pods on Podman, and offers them to the pods, at the
-// port that manifests.OperatorMetricsService leads to. On a cluster, kubelets and a Service do that.
-func offerMetrics(mgr manager.Manager, b *podman.Backend, log logr.Logger) error {
-	collector := b.Metrics()
+// offerMetrics adds to the operator's metrics those of containers and volumes, and offers them all to the pods: on Podman at the
+// port that manifests.OperatorMetricsService leads to, on a cluster by a Service that leads to the manager's own port.
+func offerMetrics(mgr manager.Manager, b backend.Backend, log logr.Logger) error {
+	var collector prometheus.Collector
+	_, isPodman := b.(*podman.Backend)
+	switch b := b.(type) {
+	case *podman.Backend:
+		collector = b.Metrics()
+	case *kubernetes.Backend:
+		collector = b.Metrics(log)
+	default:
+		return nil
+	}
 	if err := ctrlmetrics.Registry.Register(collector); err != nil {
 		return fmt.Errorf("registering the metrics of containers: %w", err)
 	}
-	handler := promhttp.HandlerFor(ctrlmetrics.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		defer ctrlmetrics.Registry.Unregister(collector)
+		if !isPodman {
+			<-ctx.Done()
+			return nil
+		}
+		handler := promhttp.HandlerFor(ctrlmetrics.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
 		for ctx.Err() == nil {
 			if err := serveMetrics(ctx, handler); err != nil {
 				log.Info("the metrics are not offered to pods for now", "error", err.Error())

@@ -58,12 +58,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	p, isPodman := b.(*podman.Backend)
-	if isPodman {
-		if err := offerMetrics(mgr, p, o.Log.WithName("metrics")); err != nil {
-			return err
-		}
+	if err := offerMetrics(mgr, b, o.Log.WithName("metrics")); err != nil {
+		return err
 	}
+	_, isPodman := b.(*podman.Backend)
 	if err := controllers.Setup(mgr, controllers.Options{Backend: b, Images: images, OneHost: isPodman}); err != nil {
 		return fmt.Errorf("setting up the controllers: %w", err)
 	}
