@@ -78,6 +78,28 @@ func TestPromtoolTakesTheConfiguration(t *testing.T) {
 	}
 }
 
+// TestOtelcolTakesTheConfiguration asks the collector itself about each configuration that is rendered for it.
+func TestOtelcolTakesTheConfiguration(t *testing.T) {
+	asked := 0
+	for _, c := range addonCases(t) {
+		files := filesOf(t, c.name, ComponentCollector)
+		if len(files) == 0 {
+			continue // Promtail reads its logs
+		}
+		asked++
+		dir := written(t, files, collectorConfigDir)
+		file := filepath.Join(dir, collectorConfigFile)
+		text := strings.ReplaceAll(files[collectorConfigFile], collectorDataDir, dir) // it looks for the folder
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		run(t, dir, tool(t, "otelcol-contrib"), "validate", "--config="+file)
+	}
+	if asked == 0 {
+		t.Error("no case has a collector")
+	}
+}
+
 // ruleTests are the files of promtool's unit tests.
 func ruleTests(t *testing.T) []string {
 	t.Helper()
