@@ -88,7 +88,8 @@ func TestAddon(t *testing.T) {
 	t.Logf("the stack and its addon: ready after %s", time.Since(begin).Round(time.Second))
 	eventually(t, "every target to be up", patience, w.targetsUp)
 	w.use(t)
-	together(t, "quiet", step{"metrics", w.metrics}, step{"logs", w.logs}, step{"traces", w.traces}, step{"dashboards", w.dashboards},
+	together(t, "quiet", step{"metrics", w.metrics}, step{"logs", w.logs}, step{"traces", w.traces}, step{"ingest", w.ingest},
+		step{"dashboards", w.dashboards},
 		step{"status", w.status}, step{"changes", func(t *testing.T) {
 			t.Run("people", w.people)
 			t.Run("silences", w.silences)
@@ -143,6 +144,9 @@ func (w *watched) applyAddon(t *testing.T) {
 		{Match: map[string]v1alpha1.LabelValue{"severity": "critical"}, Receivers: []string{"on-call"}},
 		{Match: map[string]v1alpha1.LabelValue{"alertname": "MimeServerDown"}, Receivers: []string{"on-call", "ops-critical", "post"}},
 		{Match: map[string]v1alpha1.LabelValue{"severity": "warning"}, Receivers: []string{"alerts"}},
+	}
+	for _, way := range ways {
+		addon.Spec.Tracing.Ingest = append(addon.Spec.Tracing.Ingest, v1alpha1.TraceIngest{Protocol: way.protocol, HostPort: way.port})
 	}
 	w.addPeople(t, addon)
 	text, err := yaml.Marshal(addon)
