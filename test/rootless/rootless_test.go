@@ -101,7 +101,7 @@ func refused(t *testing.T) {
 // observed looks where a log agent and Prometheus look: files of Podman's user namespace are measured, and its logs are kept,
 // by the node agent, which is in it.
 func observed(t *testing.T) {
-	logs := filepath.Join(must(t, "podman", "info", "--format", "{{.Store.GraphRoot}}"), "mockup-pod-logs", "default_default-mockup-*", "*", "0.log")
+	logs := filepath.Join(must(t, "podman", "info", "--format", "{{.Store.GraphRoot}}"), "mockup-pod-logs", "default_default-mockup-*", "*", "[0-9]*.log")
 	if found, _ := filepath.Glob(logs); len(found) != 4 {
 		t.Errorf("%s leads to %v", logs, found)
 	}

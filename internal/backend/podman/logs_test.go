@@ -39,9 +39,10 @@ func (p *trap) logFolder(pod string) string {
 // agents do, it puts together what the runtime read in parts (P).
 func saidIn(folder string) (lines, files int, err error) {
 	said := ""
-	rotated, _ := filepath.Glob(filepath.Join(folder, "0.log.*"))
-	slices.Sort(rotated)
-	for _, file := range append(rotated, filepath.Join(folder, "0.log")) {
+	rotated, _ := filepath.Glob(filepath.Join(folder, "[0-9]*.log.*"))
+	slices.SortFunc(rotated, func(a, b string) int { return strings.Compare(filepath.Ext(a), filepath.Ext(b)) })
+	current, _ := filepath.Glob(filepath.Join(folder, "[0-9]*.log"))
+	for _, file := range append(rotated, current...) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return lines, files, err

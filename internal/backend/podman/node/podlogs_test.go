@@ -68,9 +68,10 @@ func (l *logged) folder() string { return filepath.Join(l.state.Logs.Dir, "defau
 
 // files of the log, the oldest first.
 func (l *logged) files() []string {
-	rotated, _ := filepath.Glob(filepath.Join(l.folder(), "0.log.*"))
-	slices.Sort(rotated)
-	return append(rotated, filepath.Join(l.folder(), "0.log"))
+	rotated, _ := filepath.Glob(filepath.Join(l.folder(), "[0-9]*.log.*"))
+	slices.SortFunc(rotated, func(a, b string) int { return strings.Compare(filepath.Ext(a), filepath.Ext(b)) })
+	current, _ := filepath.Glob(filepath.Join(l.folder(), "[0-9]*.log"))
+	return append(rotated, current...)
 }
 
 // has complains unless the files hold all lines in their order from the first one on.
@@ -128,7 +129,7 @@ func TestLogsAreRotated(t *testing.T) {
 		t.Errorf("%d files", n)
 	}
 	for _, file := range l.files()[:maxLogFiles-1] {
-		if _, err := time.ParseInLocation(rotatedLayout, strings.TrimPrefix(filepath.Base(file), "0.log."), time.Local); err != nil {
+		if _, err := time.ParseInLocation(rotatedLayout, strings.TrimPrefix(filepath.Ext(file), "."), time.Local); err != nil {
 			t.Errorf("no name of a kubelet's: %v", err)
 		}
 	}
@@ -142,6 +143,25 @@ func TestLogsAreRotated(t *testing.T) {
 		if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o755 {
 			t.Errorf("%s: %v %v", folder, info.Mode(), err)
 		}
+	}
+}
+
+// No file has the name that another had before: a log agent that knows files by their names would take it for that.
+func TestLogsHaveNamesOfTheirOwn(t *testing.T) {
+	l := newLogged(t)
+	l.say()
+	seen := map[string]bool{}
+	for i := range 12 {
+		mustKeep(t, newPodLogs(slog.New(slog.DiscardHandler)), l.state)
+		files := l.files()
+		current := filepath.Base(files[len(files)-1])
+		if want := fmt.Sprintf("%d.log", i); current != want || seen[current] || len(files) != min(i+1, maxLogFiles) {
+			t.Errorf("the files are %v, of which the last should be %s", files, want)
+		}
+		seen[current] = true
+		must(t, l.has(max(0, l.lines-maxLogFiles)))
+		l.rotate()
+		l.say()
 	}
 }
 

@@ -7,14 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 // A kubelet's names and defaults (pkg/kubelet/logs/container_log_manager.go, containerLogMaxFiles in
 // pkg/kubelet/apis/config/v1beta1/defaults.go).
 const (
-	// currentLog is the file that a container writes to now.
-	currentLog = "0.log"
+	// logSuffix of the file that a container writes to now, after its number: a kubelet's is that of the container's starts.
+	// Here each file has one of its own. Promtail knows a file by its name: one that was away while a file became full would go
+	// on in the next where it had stopped in that, and leave out what stands before.
+	logSuffix = ".log"
 	// rotatedLayout is the time that is added to it when it is full.
 	rotatedLayout = "20060102-150405"
 	// maxLogFiles of a container, the current one among them.
@@ -37,6 +41,39 @@ type containerLog struct {
 
 func (l containerLog) file(name string) string { return filepath.Join(l.folder, name) }
 
+// logFiles are the names of a container's log.
+type logFiles struct {
+	// current is the one that is written; empty if there is none.
+	current string
+	// rotated ones, the oldest first.
+	rotated []string
+	// next number that no file has had.
+	next int
+}
+
+func (l containerLog) files() (logFiles, error) {
+	var f logFiles
+	entries, err := os.ReadDir(l.folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return f, fmt.Errorf("looking for the log of a container: %w", err)
+	}
+	for _, e := range entries {
+		number, stamp, _ := strings.Cut(e.Name(), logSuffix)
+		n, err := strconv.Atoi(number)
+		switch {
+		case err != nil: // nextLog
+			continue
+		case stamp == "":
+			f.current = e.Name()
+		default:
+			f.rotated = append(f.rotated, e.Name())
+		}
+		f.next = max(f.next, n+1)
+	}
+	slices.SortFunc(f.rotated, func(a, b string) int { return strings.Compare(filepath.Ext(a), filepath.Ext(b)) })
+	return f, nil
+}
+
 // follow has the current log be the file that is written now, and what was there before become a rotated one. A source that
 // is not there has not been begun, or is gone with its container; its last words stay.
 func (l containerLog) follow(now time.Time) error {
@@ -50,7 +87,11 @@ func (l containerLog) follow(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("looking at the log of a container: %w", err)
 	}
-	if current, err := os.Stat(l.file(currentLog)); err == nil && os.SameFile(source, current) {
+	files, err := l.files()
+	if err != nil {
+		return err
+	}
+	if current, err := os.Stat(l.file(files.current)); err == nil && os.SameFile(source, current) {
 		return nil
 	}
 	if err := makeOpen(l.folder); err != nil {
@@ -75,16 +116,19 @@ func (l containerLog) turn(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("looking for a log that is new: %w", err)
 	}
-	current, err := os.Lstat(l.file(currentLog))
-	switch {
-	case err == nil && os.SameFile(current, next): // renaming one to the other would leave both (rename(2))
-		err = os.Remove(l.file(nextLog))
-	case err == nil:
-		if err = l.rotate(now); err == nil {
-			err = os.Rename(l.file(nextLog), l.file(currentLog))
+	files, err := l.files()
+	if err != nil {
+		return err
+	}
+	current, err := os.Lstat(l.file(files.current))
+	if err == nil && files.current != "" {
+		if os.SameFile(current, next) { // renaming one to the other would leave both (rename(2))
+			return os.Remove(l.file(nextLog))
 		}
-	case errors.Is(err, fs.ErrNotExist):
-		err = os.Rename(l.file(nextLog), l.file(currentLog))
+		err = l.rotate(files, now)
+	}
+	if err == nil {
+		err = os.Rename(l.file(nextLog), l.file(strconv.Itoa(files.next)+logSuffix))
 	}
 	if err != nil {
 		return fmt.Errorf("rotating the log of a container: %w", err)
@@ -93,12 +137,8 @@ func (l containerLog) turn(now time.Time) error {
 }
 
 // rotate gives the current log the name of a rotated one, later than those of all others, and removes the oldest.
-func (l containerLog) rotate(now time.Time) error {
-	rotated, err := filepath.Glob(l.file(currentLog + ".*"))
-	if err != nil {
-		return err
-	}
-	slices.Sort(rotated)
+func (l containerLog) rotate(files logFiles, now time.Time) error {
+	rotated := files.rotated
 	if len(rotated) > 0 {
 		text := filepath.Ext(rotated[len(rotated)-1])[1:]
 		if last, err := time.ParseInLocation(rotatedLayout, text, time.Local); err == nil && !now.Truncate(time.Second).After(last) {
@@ -106,12 +146,12 @@ func (l containerLog) rotate(now time.Time) error {
 		}
 	}
 	for len(rotated) > maxLogFiles-2 { // beside this one and the next
-		if err := os.Remove(rotated[0]); err != nil {
+		if err := os.Remove(l.file(rotated[0])); err != nil {
 			return err
 		}
 		rotated = rotated[1:]
 	}
-	return os.Rename(l.file(currentLog), l.file(currentLog+"."+now.Format(rotatedLayout)))
+	return os.Rename(l.file(files.current), l.file(files.current+"."+now.Format(rotatedLayout)))
 }
 
 // makeOpen makes a folder that all may look into, whatever the umask.

@@ -23,7 +23,7 @@ type Service struct {
 	Port uint16 `json:"port"`
 }
 
-// Logs are kept where log agents look for them, as by a kubelet: DIR/NAMESPACE_POD_ID/CONTAINER/0.log.
+// Logs are kept where log agents look for them, as by a kubelet: DIR/NAMESPACE_POD_ID/CONTAINER/N.log.
 type Logs struct {
 	// Dir has the pods' folders. It is made if need be, and must be on the file system that Podman's containers are on.
 	Dir  string    `json:"dir,omitempty"`
