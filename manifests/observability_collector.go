@@ -31,7 +31,11 @@ func (r *addonRenderer) collector() program {
 	return program{
 		name: ComponentCollector, err: err,
 		image: l.AgentContainer.Image, defaultImage: ImageOpenTelemetryCollector,
-		args:      []string{"--config=" + collectorConfigDir + "/" + collectorConfigFile},
+		args: []string{
+			"--config=" + collectorConfigDir + "/" + collectorConfigFile,
+			// It notes how far it has read when lines are on its disk, not before: else they would be lost with the process.
+			"--feature-gates=stanza.synchronousLogEmitter",
+		},
 		ports:     []corev1.ContainerPort{containerPort("metrics", PortCollector)},
 		probe:     httpReadiness("/", collectorHealthPort),
 		resources: l.AgentContainer.Resources, defaultResources: promtailResources(),
