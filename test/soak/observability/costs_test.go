@@ -24,8 +24,8 @@ import (
 
 // Bounds of what the four take together that keep logs, traces and alerts, at rest.
 const (
-	maxMemory = 500 << 20 // bytes
-	maxCPU    = 0.18      // of a core
+	maxMemory = 500_000_000 // bytes
+	maxCPU    = 0.18        // of a core
 )
 
 // four are those that the bounds are for.
@@ -174,7 +174,7 @@ func judge(t *testing.T, seen []costs) {
 		}
 	}
 	if memory := most(seen, together); memory > maxMemory {
-		t.Errorf("%v took %d MiB together, more than %d", four, memory>>20, maxMemory>>20)
+		t.Errorf("%v took %d MB together, more than %d", four, memory/1_000_000, maxMemory/1_000_000)
 	}
 }
 

@@ -18,8 +18,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -40,6 +42,7 @@ const patience = 3 * time.Minute
 const (
 	prometheus = "http://127.0.0.1:9090"
 	loki       = "http://127.0.0.1:3100"
+	grafana    = "http://127.0.0.1:3000"
 )
 
 func TestCosts(t *testing.T) {
@@ -73,10 +76,28 @@ func TestCosts(t *testing.T) {
 		}
 		return err
 	})
+	t.Run("password", func(t *testing.T) { generatedPassword(t, s) })
 	time.Sleep(*settle) // nothing tells that a program rests
 	t.Run("at rest", func(t *testing.T) { atRest(t, s) })
 	t.Run("under load", func(t *testing.T) { underLoad(t, s) })
 	t.Run("many lines", func(t *testing.T) { manyLines(t, s) })
+}
+
+// generatedPassword lets admin in to Grafana, since the sample names no Secret with another.
+func generatedPassword(t *testing.T, s *stacktest.Stack) {
+	secret := &corev1.Secret{}
+	must(t, s.API.Get(t.Context(), client.ObjectKey{Namespace: stacktest.Name.Namespace, Name: "mockup-grafana-admin"}, secret))
+	for password, want := range map[string]int{string(secret.Data[manifests.KeyAdminPassword]): http.StatusOK, "admin": http.StatusUnauthorized} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, grafana+"/api/org", nil)
+		must(t, err)
+		req.SetBasicAuth("admin", password)
+		resp, err := http.DefaultClient.Do(req)
+		must(t, err)
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("Grafana answers %s, want %d", resp.Status, want)
+		}
+	}
 }
 
 // Lines that the writer writes, and in how many at a time.
