@@ -3,8 +3,6 @@ package observability
 import (
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"testing"
 	"time"
 )
@@ -49,29 +47,12 @@ func (w *watched) agent(t *testing.T) {
 	must(t, err)
 	for path, n := range found {
 		if n != 1 {
-			t.Errorf("the line of %s is there %d times", path, n)
+			t.Errorf("the line of %s is there %v times", path, n)
 		}
 	}
 }
 
 // agentLines are how often each line is there, by the request's path.
-func agentLines() (map[string]int, error) {
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Metric map[string]string
-				Value  [2]any
-			}
-		}
-	}
-	err := get(loki+"/loki/api/v1/query", url.Values{
-		"query": {`sum by (path) (count_over_time({service="gateway"} |= "/agent-test/" | json [1h]))`},
-	}, &answer)
-	found := map[string]int{}
-	for _, r := range answer.Data.Result {
-		text, _ := r.Value[1].(string)
-		n, _ := strconv.Atoi(text)
-		found[r.Metric["path"]] = n
-	}
-	return found, err
+func agentLines() (map[string]float64, error) {
+	return numbers(`sum by (path) (count_over_time({service="gateway"} |= "/agent-test/" | json [1h]))`, "path")
 }

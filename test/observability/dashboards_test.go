@@ -1,7 +1,6 @@
 package observability
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,9 +15,8 @@ import (
 )
 
 // inGrafana is the address of a path of Grafana, as admin.
-func (w *watched) inGrafana(t *testing.T, path string) string {
-	t.Helper()
-	return asUser("admin", w.adminPassword(t)) + path
+func inGrafana(path string) string {
+	return asUser("admin", passwordOfAdmin) + path
 }
 
 func asUser(login, password string) string {
@@ -27,19 +25,12 @@ func asUser(login, password string) string {
 	return address.String()
 }
 
-func (w *watched) adminPassword(t *testing.T) string {
-	t.Helper()
-	password, err := base64.StdEncoding.DecodeString(w.kubectl(t, "get", "secret", "mockup-grafana-admin", "-o", "jsonpath={.data.password}"))
-	must(t, err)
-	return string(password)
-}
-
 func (w *watched) dashboards(t *testing.T) {
 	if found := w.boards(t); len(found) < 8 {
 		t.Errorf("there are %d dashboards: %v", len(found), found)
 	}
 	var sources []struct{ UID string }
-	must(t, get(w.inGrafana(t, "/api/datasources"), nil, &sources))
+	must(t, get(inGrafana("/api/datasources"), nil, &sources))
 	for _, uid := range []string{"prometheus", "loki", "jaeger", "alertmanager"} {
 		if !slices.ContainsFunc(sources, func(s struct{ UID string }) bool { return s.UID == uid }) {
 			t.Errorf("there is no data source %s: %v", uid, sources)
@@ -57,7 +48,11 @@ func (w *watched) dashboards(t *testing.T) {
 // board is a dashboard as Grafana has it.
 type board struct {
 	UID, Title string
-	Panels     []struct {
+	Links      []struct {
+		Type string
+		Tags []string
+	}
+	Panels []struct {
 		Title   string
 		Targets []target
 	}
@@ -79,7 +74,7 @@ type target struct {
 func (w *watched) boards(t *testing.T) []board {
 	t.Helper()
 	var found []struct{ UID string }
-	must(t, get(w.inGrafana(t, "/api/search?type=dash-db"), nil, &found))
+	must(t, get(inGrafana("/api/search?type=dash-db"), nil, &found))
 	var all []board
 	for _, f := range found {
 		all = append(all, w.board(t, f.UID))
@@ -90,7 +85,7 @@ func (w *watched) boards(t *testing.T) []board {
 func (w *watched) board(t *testing.T, uid string) board {
 	t.Helper()
 	var answer struct{ Dashboard board }
-	must(t, get(w.inGrafana(t, "/api/dashboards/uid/"+uid), nil, &answer))
+	must(t, get(inGrafana("/api/dashboards/uid/"+uid), nil, &answer))
 	return answer.Dashboard
 }
 
@@ -116,7 +111,7 @@ func (w *watched) proxied(t *testing.T, q target) (found int, err error) {
 		path, query = "/api/dependencies", url.Values{"endTs": {strconv.FormatInt(now.UnixMilli(), 10)}, "lookback": {"3600000"}}
 	}
 	var answer struct{ Data any }
-	err = get(w.inGrafana(t, "/api/datasources/proxy/uid/"+q.Datasource.UID+path), query, &answer)
+	err = get(inGrafana("/api/datasources/proxy/uid/"+q.Datasource.UID+path), query, &answer)
 	data := answer.Data
 	if whole, ok := data.(map[string]any); ok {
 		data = whole["result"]
@@ -172,7 +167,7 @@ func (w *watched) choices(t *testing.T, title, name, source string, query any) {
 		}
 	}
 	var answer struct{ Data []string }
-	must(t, get(w.inGrafana(t, "/api/datasources/proxy/uid/"+source+path), values, &answer))
+	must(t, get(inGrafana("/api/datasources/proxy/uid/"+source+path), values, &answer))
 	want := map[string]string{"stack": "mockup", "service": "mime-server"}[name]
 	if want == "" || !slices.Contains(answer.Data, want) {
 		t.Errorf("%s: %s may be chosen among %v, want %q", title, name, answer.Data, want)
@@ -188,7 +183,7 @@ func (w *watched) asGrafanaSays(t *testing.T) {
 			query := url.Values{"query": {chosen.Replace(q.Expr)}, "time": {at}}
 			var direct, shown struct{ Data struct{ Result []any } }
 			must(t, get(prometheus+"/api/v1/query", query, &direct))
-			must(t, get(w.inGrafana(t, "/api/datasources/proxy/uid/prometheus/api/v1/query"), query, &shown))
+			must(t, get(inGrafana("/api/datasources/proxy/uid/prometheus/api/v1/query"), query, &shown))
 			if len(shown.Data.Result) == 0 || !reflect.DeepEqual(direct, shown) {
 				t.Errorf("%s: Grafana shows %v, Prometheus has %v", p.Title, shown, direct)
 			}
@@ -203,11 +198,12 @@ func (w *watched) asGrafanaSays(t *testing.T) {
 // scrapePause is longer than it takes until what was true at a time is recorded.
 const scrapePause = 10 * time.Second
 
-// links lead from a line to its trace and back, from a trace to what was measured, and from an alert to its dashboard.
+// links lead from a line to its trace and back, from a sample to its trace, from a trace to what was measured, from an alert to
+// its dashboard and its runbook, and from a dashboard to the others.
 func (w *watched) links(t *testing.T) {
 	source := func(uid string) map[string]any {
 		var answer struct{ JSONData map[string]any }
-		must(t, get(w.inGrafana(t, "/api/datasources/uid/"+uid), nil, &answer))
+		must(t, get(inGrafana("/api/datasources/uid/"+uid), nil, &answer))
 		return answer.JSONData
 	}
 	field := source("loki")["derivedFields"].([]any)[0].(map[string]any)
@@ -222,7 +218,7 @@ func (w *watched) links(t *testing.T) {
 	}
 	proxy := "/api/datasources/proxy/uid/"
 	var traces struct{ Data []trace }
-	must(t, get(w.inGrafana(t, proxy+field["datasourceUid"].(string)+"/api/traces/"+m[1]), nil, &traces))
+	must(t, get(inGrafana(proxy+field["datasourceUid"].(string)+"/api/traces/"+m[1]), nil, &traces))
 	if len(traces.Data) != 1 {
 		t.Errorf("trace %s is there %d times", m[1], len(traces.Data))
 	}
@@ -253,14 +249,69 @@ func (w *watched) links(t *testing.T) {
 	seen := map[string]bool{}
 	for _, g := range alerts.Data.Groups {
 		for _, r := range g.Rules {
-			uid, _, _ := strings.Cut(strings.TrimPrefix(r.Annotations["dashboard"], "http://localhost:3000/d/"), "?")
-			if !seen[uid] {
-				seen[uid] = true
-				w.board(t, uid)
+			for kind, follow := range map[string]func(*testing.T, string){"dashboard": w.toDashboard, "runbook_url": w.toRunbook} {
+				if link := r.Annotations[kind]; !seen[link] {
+					seen[link] = true
+					follow(t, link)
+				}
 			}
 		}
 	}
-	if len(seen) < 4 {
+	if len(seen) < 20 {
 		t.Errorf("alerts lead to %v", seen)
+	}
+	w.exemplars(t, source("prometheus"))
+	w.dropDown(t)
+}
+
+// exemplars are samples that lead to a trace, as the data source says.
+func (w *watched) exemplars(t *testing.T, prometheus map[string]any) {
+	t.Helper()
+	destination := prometheus["exemplarTraceIdDestinations"].([]any)[0].(map[string]any)
+	proxy := inGrafana("/api/datasources/proxy/uid/")
+	var answer struct {
+		Data []struct {
+			Exemplars []struct{ Labels map[string]string }
+		}
+	}
+	now := time.Now()
+	must(t, get(proxy+"prometheus/api/v1/query_exemplars", url.Values{
+		"query": {`http_request_duration_seconds_bucket{service="mime-server"}`},
+		"start": {strconv.FormatInt(now.Add(-time.Hour).Unix(), 10)}, "end": {strconv.FormatInt(now.Unix(), 10)},
+	}, &answer))
+	followed := map[string]bool{}
+	for _, s := range answer.Data {
+		for _, e := range s.Exemplars {
+			id := e.Labels[destination["name"].(string)]
+			if followed[id] || len(followed) == 3 {
+				continue
+			}
+			followed[id] = true
+			var traces struct{ Data []trace }
+			must(t, get(proxy+destination["datasourceUid"].(string)+"/api/traces/"+id, nil, &traces))
+			if len(traces.Data) != 1 || !slices.Contains(traces.Data[0].services(), "mime-server") {
+				t.Errorf("a sample leads to trace %q, which is %+v", id, traces.Data)
+			}
+		}
+	}
+	if len(followed) == 0 {
+		t.Error("no sample leads to a trace")
+	}
+}
+
+// dropDown of each dashboard lists all of them.
+func (w *watched) dropDown(t *testing.T) {
+	t.Helper()
+	all := w.boards(t)
+	for _, b := range all {
+		if len(b.Links) != 1 || b.Links[0].Type != "dashboards" || len(b.Links[0].Tags) == 0 {
+			t.Errorf("%s has links %+v", b.Title, b.Links)
+			continue
+		}
+		var listed []struct{ UID string }
+		must(t, get(inGrafana("/api/search?type=dash-db&"+url.Values{"tag": b.Links[0].Tags}.Encode()), nil, &listed))
+		if len(listed) != len(all) {
+			t.Errorf("%s leads to %d of %d dashboards", b.Title, len(listed), len(all))
+		}
 	}
 }

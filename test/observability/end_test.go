@@ -2,16 +2,22 @@ package observability
 
 import (
 	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"mockup.dev/mockup/api/v1alpha1"
 )
 
-// stackDeleted takes the stack away from under its addon, which says so, stops, and keeps its data.
+// stackDeleted takes the stack away from under its addon, which says so, stops, and keeps its data: when the stack is back,
+// each program answers as before.
 func (w *watched) stackDeleted(t *testing.T) {
 	volumes := func() (kept []string) {
 		for _, name := range strings.Fields(w.podman(t, "volume", "ls", "--quiet")) {
@@ -26,6 +32,8 @@ func (w *watched) stackDeleted(t *testing.T) {
 	if len(before) < 7 {
 		t.Fatalf("there are volumes %v", before)
 	}
+	at := time.Now()
+	data := w.data(t, at)
 	if _, err := w.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -42,4 +50,42 @@ func (w *watched) stackDeleted(t *testing.T) {
 	if after := volumes(); !slices.Equal(before, after) {
 		t.Errorf("volumes were %v and are %v", before, after)
 	}
+	if _, err := w.ApplyUntilReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
+	if now := w.data(t, at); now != data {
+		t.Errorf("what is kept was\n%s\nand is\n%s", data, now)
+	}
+}
+
+// data that each program keeps, as it was at a time, as far as it tells whether all of it is there.
+func (w *watched) data(t *testing.T, at time.Time) string {
+	t.Helper()
+	var out strings.Builder
+	keep := func(what string, value any) {
+		if text := fmt.Sprint(value); text == "" || text == "0" || text == "[]" || text == "map[]" {
+			t.Errorf("%s: there is nothing", what)
+		}
+		fmt.Fprintf(&out, "%s: %v\n", what, value)
+	}
+	instant := strconv.FormatInt(at.Unix(), 10)
+	var metrics, counts struct{ Data struct{ Result any } }
+	must(t, get(prometheus+"/api/v1/query", url.Values{"query": {`sum by (code) (last_over_time(http_requests_total{service="gateway"}[1h]))`}, "time": {instant}}, &metrics))
+	keep("requests", metrics.Data.Result)
+	must(t, get(loki+"/loki/api/v1/query", url.Values{"query": {`sum by (service) (count_over_time({service=~"writer|mime-server"} | json | round!="" [1h]))`}, "time": {instant}}, &counts))
+	keep("lines", counts.Data.Result)
+	var traces struct{ Data []trace }
+	must(t, get(jaeger+"/api/traces", url.Values{"service": {"sheep-by-" + string(v1alpha1.TraceOTLPHTTP)}, "lookback": {"2h"}}, &traces))
+	keep("traces", traces.Data)
+	var silences []struct{ ID, Comment string }
+	must(t, get(alertmanager+"/api/v2/silences", nil, &silences))
+	keep("silences", silences)
+	roles, teams := w.roles(t)
+	keep("people", fmt.Sprint(roles, teams))
+	folder := w.podman(t, "volume", "inspect", "--format", "{{.Mountpoint}}", "default-mockup-mime-storage")
+	content, err := os.ReadFile(filepath.Join(folder, "observed.txt"))
+	must(t, err)
+	keep("a file", string(content))
+	return out.String()
 }

@@ -11,17 +11,20 @@ import (
 	"mockup.dev/mockup/api/v1alpha1"
 )
 
-// The first passwords of Grafana's users.
+// The first passwords of Grafana's users. That of admin is in a Secret which the user made.
 const (
-	passwordOfAnn = "ann-walks-by-the-sea"
-	passwordOfBob = "bob-runs-up-the-hill"
+	passwordOfAdmin = "the-boss-has-the-key"
+	passwordOfAnn   = "ann-walks-by-the-sea"
+	passwordOfBob   = "bob-runs-up-the-hill"
 )
 
 // addPeople names two users and their team, and makes the Secret with their passwords.
 func (w *watched) addPeople(t *testing.T, addon *v1alpha1.ObservabilityAddon) {
 	t.Helper()
 	w.kubectl(t, "create", "secret", "generic", "people", "--from-literal=ann="+passwordOfAnn, "--from-literal=bob="+passwordOfBob)
+	w.kubectl(t, "create", "secret", "generic", "boss", "--from-literal=password="+passwordOfAdmin)
 	d := &addon.Spec.Dashboards
+	d.AdminSecretName = "boss"
 	d.Users = []v1alpha1.DashboardUser{
 		{Login: "ann", Email: "ann@example.com", Role: v1alpha1.RoleAdmin, PasswordSecret: v1alpha1.KeyRef{Name: "people", Key: "ann"}},
 		{Login: "bob", PasswordSecret: v1alpha1.KeyRef{Name: "people", Key: "bob"}},
@@ -33,7 +36,7 @@ func (w *watched) addPeople(t *testing.T, addon *v1alpha1.ObservabilityAddon) {
 func (w *watched) roles(t *testing.T) (roles, teams map[string]string) {
 	t.Helper()
 	var users []struct{ Login, Role string }
-	must(t, get(w.inGrafana(t, "/api/org/users"), nil, &users))
+	must(t, get(inGrafana("/api/org/users"), nil, &users))
 	roles, teams = map[string]string{}, map[string]string{}
 	for _, u := range users {
 		roles[u.Login] = u.Role
@@ -44,10 +47,10 @@ func (w *watched) roles(t *testing.T) (roles, teams map[string]string) {
 			Name string
 		}
 	}
-	must(t, get(w.inGrafana(t, "/api/teams/search"), nil, &found))
+	must(t, get(inGrafana("/api/teams/search"), nil, &found))
 	for _, team := range found.Teams {
 		var members []struct{ Login string }
-		must(t, get(w.inGrafana(t, fmt.Sprintf("/api/teams/%d/members", team.ID)), nil, &members))
+		must(t, get(inGrafana(fmt.Sprintf("/api/teams/%d/members", team.ID)), nil, &members))
 		var logins []string
 		for _, m := range members {
 			if m.Login != "admin" {
@@ -62,6 +65,9 @@ func (w *watched) roles(t *testing.T) (roles, teams map[string]string) {
 
 // people log in with what they were given, may what they should, and may nothing when they are taken off the list.
 func (w *watched) people(t *testing.T) {
+	if made := w.kubectl(t, "get", "secrets", "--output=name"); strings.Contains(made, "grafana-admin") {
+		t.Errorf("a password of admin was made, although there is one: %s", made)
+	}
 	roles, teams := w.roles(t) // the addon was ready, so they are there
 	if roles["ann"] != "Admin" || roles["bob"] != "Editor" || teams["On call"] != "ann bob" || len(roles) != 3 {
 		t.Errorf("roles are %v, teams %v", roles, teams)
@@ -73,7 +79,7 @@ func (w *watched) people(t *testing.T) {
 	}
 	must(t, get(asUser("bob", passwordOfBob)+"/api/user", nil, &me))
 
-	must(t, call("POST", w.inGrafana(t, "/api/admin/users"), map[string]string{"login": "eve", "email": "eve@example.com", "password": "made-by-hand"}, nil))
+	must(t, call("POST", inGrafana("/api/admin/users"), map[string]string{"login": "eve", "email": "eve@example.com", "password": "made-by-hand"}, nil))
 	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
 		s.Dashboards.Users = s.Dashboards.Users[:1]
 		s.Dashboards.Users[0].Role = v1alpha1.RoleViewer

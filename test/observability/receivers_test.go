@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,8 +16,12 @@ import (
 // routingKey is what PagerDuty knows a service by, and refuses to do without: 32 letters and digits.
 const routingKey = "0123456789abcdef0123456789abcdef"
 
-// webhookToken is the secret part of an incoming webhook's address.
-const webhookToken = "T0OBSERVED/B0OBSERVED/hook-of-the-alerts-channel"
+// The secret parts of two incoming webhooks' addresses. A webhook posts to the channel that it was made for, whatever the
+// message says.
+const (
+	hookOfAlerts = "T0OBSERVED/B0OBSERVED/hook-of-the-alerts-channel"
+	hookOfOps    = "T0OBSERVED/B0OBSERVED/hook-of-the-ops-critical-channel"
+)
 
 // messages that a server got.
 type messages struct {
@@ -24,6 +29,8 @@ type messages struct {
 
 	mu  sync.Mutex
 	all []message
+	// refused messages, with what is wrong with them.
+	refused []string
 }
 
 type message struct {
@@ -32,14 +39,21 @@ type message struct {
 	body map[string]any
 }
 
-// receive starts a server that takes any JSON document as Slack and PagerDuty do. It is reached from pods, too.
+// in is for picking what came by a webhook.
+func (m message) in(hook string) bool { return m.path == "/hook/"+hook }
+
+// receive starts a server that takes a JSON document as Slack and PagerDuty do, and refuses as they do. It is reached from
+// pods, too.
 func receive(t *testing.T) *messages {
 	t.Helper()
 	l, err := net.Listen("tcp", "0.0.0.0:0")
 	must(t, err)
 	m := &messages{}
 	_, m.port, _ = net.SplitHostPort(l.Addr().String())
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(m.take)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v2/enqueue", m.event)
+	mux.HandleFunc("POST /hook/", m.hook)
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: mux}
 	go func() { _ = server.Serve(l) }() // ends with Close
 	t.Cleanup(func() { _ = server.Close() })
 	return m
@@ -49,34 +63,65 @@ func (m *messages) url(host, path string) string {
 	return "http://" + net.JoinHostPort(host, m.port) + path
 }
 
-func (m *messages) take(w http.ResponseWriter, r *http.Request) {
-	content, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	body := map[string]any{}
-	if err == nil {
-		err = json.Unmarshal(content, &body)
+// event is PagerDuty's Events API v2: it accepts, with the key by which the incident is known.
+func (m *messages) event(w http.ResponseWriter, r *http.Request) {
+	body, faults := m.take(r, eventFaults)
+	w.Header().Set("Content-Type", "application/json")
+	if len(faults) > 0 {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": "invalid event", "message": "Event object is invalid", "errors": faults})
+		return
 	}
-	if err != nil || r.Method != http.MethodPost {
+	w.WriteHeader(http.StatusAccepted)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "message": "Event processed", "dedup_key": body["dedup_key"]})
+}
+
+// hook is an incoming webhook of Slack's.
+func (m *messages) hook(w http.ResponseWriter, r *http.Request) {
+	if _, faults := m.take(r, hookFaults); len(faults) > 0 {
 		http.Error(w, "invalid_payload", http.StatusBadRequest)
 		return
 	}
-	m.mu.Lock()
-	m.all = append(m.all, message{time.Now(), r.URL.Path, body})
-	m.mu.Unlock()
-	if strings.HasPrefix(r.URL.Path, "/v2/") { // Events API v2: accepted, with the key by which the incident is known
-		w.WriteHeader(http.StatusAccepted)
-		_, _ = fmt.Fprintf(w, `{"status":"success","message":"Event processed","dedup_key":%q}`, body["dedup_key"])
-		return
+	_, _ = io.WriteString(w, "ok")
+}
+
+func (m *messages) take(r *http.Request, faultsOf func(map[string]any) []string) (body map[string]any, faults []string) {
+	content, err := io.ReadAll(io.LimitReader(r.Body, maxMessage+1))
+	if err == nil {
+		err = json.Unmarshal(content, &body)
 	}
-	_, _ = io.WriteString(w, "ok") // an incoming webhook of Slack's
+	if err != nil {
+		faults = append(faults, "it is no JSON object: "+err.Error())
+	} else {
+		faults = faultsOf(body)
+	}
+	if len(content) > maxMessage {
+		faults = append(faults, "it is too long")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(faults) > 0 {
+		m.refused = append(m.refused, fmt.Sprintf("%s: %s", strings.Join(faults, "; "), content))
+		return body, faults
+	}
+	m.all = append(m.all, message{time.Now(), r.URL.Path, body})
+	return body, nil
+}
+
+// faults are what was refused.
+func (m *messages) faults() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.refused)
 }
 
 // where are the messages for which pick holds.
-func (m *messages) where(pick func(map[string]any) bool) []message {
+func (m *messages) where(pick func(message) bool) []message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []message
 	for _, one := range m.all {
-		if pick(one.body) {
+		if pick(one) {
 			found = append(found, one)
 		}
 	}
@@ -94,8 +139,8 @@ func (m *messages) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// mentions tells whether a document has the text anywhere.
-func mentions(body map[string]any, text string) bool {
-	whole, _ := json.Marshal(body) // it came as JSON
+// mentions tells whether a message has the text anywhere.
+func (m message) mentions(text string) bool {
+	whole, _ := json.Marshal(m.body) // it came as JSON
 	return strings.Contains(string(whole), text)
 }

@@ -33,34 +33,57 @@ func (w *watched) reload(t *testing.T) {
 	w.reloadDashboard(t)
 	eventually(t, "the addon to be ready", patience, func() error { return w.ready(t) })
 
-	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
-		s.Alerting.Receivers[0].PagerDuty.URL = "http:///nobody" // an address, but Alertmanager asks for a host
-		s.Alerting.Routes[len(s.Alerting.Routes)-1].Match = map[string]v1alpha1.LabelValue{"alertname": "NeverTaken"}
-	})
-	eventually(t, "the change to be refused", patience, func() error {
-		a := w.addon(t)
-		c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionStalled)
-		if c.Status != "True" || c.Reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(c.Message, "spec.alerting: Alertmanager refuses") {
-			return fmt.Errorf("it says %+v", c)
-		}
-		return nil
-	})
-	if err := says(alertmanager+"/api/v2/status", "AddedByTest"); err != nil {
-		t.Errorf("what was good is not kept: %v", err)
-	}
-	if says(alertmanager+"/api/v2/status", "NeverTaken") == nil {
-		t.Error("what is refused was taken")
-	}
-	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
-		s.Alerting.Receivers[0].PagerDuty.URL = w.pager.url(host, "/v2/enqueue")
-		s.Alerting.Routes = s.Alerting.Routes[:len(s.Alerting.Routes)-1]
-	})
-	eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
+	w.refused(t)
 	for _, c := range containers {
 		if now := w.identity(t, c); now != before[c] {
 			t.Errorf("%s was %s and is %s", c, before[c], now)
 		}
 	}
+}
+
+// refused are changes that Alertmanager, or Prometheus, could not use: what was good goes on, all of it.
+func (w *watched) refused(t *testing.T) {
+	for field, edit := range map[string]func(*v1alpha1.ObservabilityAddonSpec){
+		"spec.alerting: Alertmanager refuses": func(s *v1alpha1.ObservabilityAddonSpec) {
+			s.Alerting.Receivers[0].PagerDuty.URL = "http:///nobody" // an address, but Alertmanager asks for a host
+		},
+		"spec.objectives[4].service": func(s *v1alpha1.ObservabilityAddonSpec) {
+			s.Objectives = append(s.Objectives, v1alpha1.Objective{
+				Name: "of-nobody", Service: "nobody", Availability: &v1alpha1.AvailabilityObjective{Agreed: "99"},
+			})
+		},
+	} {
+		good := w.addon(t).Spec
+		w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
+			edit(s)
+			s.Alerting.Routes[len(s.Alerting.Routes)-1].Match = map[string]v1alpha1.LabelValue{"alertname": "NeverTaken"}
+			s.Objectives[3].Availability.Agreed = "77"
+		})
+		eventually(t, "the change to be refused", patience, func() error {
+			a := w.addon(t)
+			c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionStalled)
+			if c.Status != "True" || c.Reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(c.Message, field) || c.ObservedGeneration != a.Generation {
+				return fmt.Errorf("it says %+v", c)
+			}
+			return nil
+		})
+		for address, text := range map[string]string{alertmanager + "/api/v2/status": "AddedByTest", prometheus + "/api/v1/rules": "> 0.01"} {
+			if err := says(address, text); err != nil {
+				t.Errorf("%s: what was good is not kept: %v", field, err)
+			}
+		}
+		for address, text := range map[string]string{alertmanager + "/api/v2/status": "NeverTaken", prometheus + "/api/v1/rules": "> 0.23"} {
+			if says(address, text) == nil {
+				t.Errorf("%s: what is refused was taken", field)
+			}
+		}
+		w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) { *s = good })
+		eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
+	}
+	w.change(t, func(s *v1alpha1.ObservabilityAddonSpec) {
+		s.Alerting.Routes = s.Alerting.Routes[:len(s.Alerting.Routes)-1]
+	})
+	eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
 }
 
 // says is nil if a program's answer has the text.

@@ -210,15 +210,15 @@ func (w *watched) figures(t *testing.T) {
 	}
 	t.Logf("%v requests, of which %v failed and %v were late", requests, failed, late)
 	// Prometheus takes a series to have begun up to half an interval before its first look, which counts more for those that
-	// began later, as that of failures did.
+	// began later, as that of failures did. What is compared is what failed: it is little beside a hundred.
 	const tolerance = 0.05
 	for query, want := range map[string]float64{
-		`availability_percentage{service="gateway"}`:                          100 * (1 - failed/requests),
-		`error_rate_percentage{service="gateway"}`:                            100 * failed / requests,
-		`error_budget_remaining_percent{objective="gateway-availability"}`:    100 * (1 - failed/requests/0.0005),
-		`error_budget_remaining_percent{objective="gateway-errors"}`:          100 * (1 - failed/requests/0.0001),
-		`error_budget_remaining_percent{objective="gateway-latency"}`:         100 * (1 - late/requests/0.05),
-		`sla:sli_error:ratio_rate5m{objective="gateway-latency"} > bool 0.05`: 1,
+		`100 - availability_percentage{service="gateway"}`:                       100 * failed / requests,
+		`error_rate_percentage{service="gateway"}`:                               100 * failed / requests,
+		`100 - error_budget_remaining_percent{objective="gateway-availability"}`: 100 * failed / requests / 0.0005,
+		`100 - error_budget_remaining_percent{objective="gateway-errors"}`:       100 * failed / requests / 0.0001,
+		`100 - error_budget_remaining_percent{objective="gateway-latency"}`:      100 * late / requests / 0.05,
+		`sla:sli_error:ratio_rate5m{objective="gateway-latency"} > bool 0.05`:    1,
 	} {
 		eventually(t, query, patience, func() error {
 			found, err := series(query)
@@ -264,4 +264,47 @@ func (w *watched) percentile(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// violations are counted: of the moments, five minutes apart, those at which more failed than is agreed.
+func (w *watched) violations(t *testing.T) {
+	for objective, budget := range map[string]float64{"gateway-availability": 0.001, "gateway-errors": 0.001, "gateway-latency": 0.05} {
+		// A moment may be five minutes away.
+		eventually(t, "the violations of "+objective+" to be counted", 5*time.Minute+patience, func() error {
+			found, err := series(fmt.Sprintf(`sla_violations_total{objective=%q,service="gateway"}`, objective))
+			if err != nil {
+				return err
+			}
+			want := violated(t, objective, budget)
+			for _, n := range found {
+				if n != want || n < 1 {
+					err = fmt.Errorf("they are %v, want %v, at least 1", n, want)
+				}
+			}
+			if err == nil && len(found) != 1 {
+				err = fmt.Errorf("there are %v", found)
+			}
+			return err
+		})
+	}
+}
+
+// violated is at how many moments a larger part of the requests failed an objective than its budget.
+func violated(t *testing.T, objective string, budget float64) float64 {
+	t.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct{ Values [][2]any }
+		}
+	}
+	must(t, get(prometheus+"/api/v1/query", url.Values{"query": {fmt.Sprintf(`sla:sli_error:ratio_rate5m{objective=%q}[2h:5m]`, objective)}}, &answer))
+	n := 0.0
+	for _, r := range answer.Data.Result {
+		for _, v := range r.Values {
+			if number(t, v) > budget {
+				n++
+			}
+		}
+	}
+	return n
 }

@@ -2,7 +2,10 @@ package observability
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,15 +16,17 @@ import (
 // secrets are nowhere but in Secrets and in the pods' own copies of them.
 func (w *watched) secrets(t *testing.T) {
 	credentials := map[string]string{
-		"Slack's webhook": webhookToken, "PagerDuty's routing key": routingKey, "the mail server's password": mailPassword,
-		"Grafana's password of admin": w.adminPassword(t), "Grafana's password of ann": passwordOfAnn, "Grafana's password of bob": passwordOfBob,
+		"the webhook of #alerts": hookOfAlerts, "the webhook of #ops-critical": hookOfOps, "PagerDuty's routing key": routingKey, "the mail server's password": mailPassword,
+		"Grafana's password of admin": passwordOfAdmin, "Grafana's password of ann": passwordOfAnn, "Grafana's password of bob": passwordOfBob,
 	}
 	looked, copies := 0, 0
 	look := func(where string, text []byte) {
 		looked++
 		for what, secret := range credentials {
-			if bytes.Contains(text, []byte(secret)) {
-				t.Errorf("%s has %s", where, what)
+			for _, form := range forms(secret) {
+				if bytes.Contains(text, []byte(form)) {
+					t.Errorf("%s has %s", where, what)
+				}
 			}
 		}
 	}
@@ -49,7 +54,7 @@ func (w *watched) secrets(t *testing.T) {
 	}
 	before := looked
 	lookInto(t, filepath.Join(w.Dir, "state", "logs"), look)
-	lookInto(t, filepath.Join(w.podman(t, "info", "--format", "{{.Store.GraphRoot}}"), "mockup-pod-logs"), look)
+	lookInto(t, filepath.Join(w.graphRoot(t), "mockup-pod-logs"), look)
 	if logs := looked - before; logs < 10 { // of the operator, the control plane, and whoever of the containers has said something
 		t.Errorf("there are %d logs", logs)
 	}
@@ -62,10 +67,46 @@ func (w *watched) secrets(t *testing.T) {
 		}
 	}
 	// Else the scan would find nothing because it does not look, or not for what is there.
-	if copies != 4 || looked < 200 {
-		t.Errorf("%d places were looked at, and %d credentials are in copies of Secrets, want 4", looked, copies)
+	if copies != 5 || looked < 200 {
+		t.Errorf("%d places were looked at, and %d credentials are in copies of Secrets, want 5", looked, copies)
 	}
 	t.Logf("%d places have no credential", looked)
+}
+
+// forms in which a credential may be somewhere: as it is, in an address, in JSON, and in base64, where what stands before it
+// says how it is cut.
+func forms(secret string) []string {
+	quoted, _ := json.Marshal(secret) // a string always encodes
+	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(string(quoted), `"`)}
+	for before := range 3 {
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			whole := encoding.EncodeToString([]byte(strings.Repeat("x", before) + secret))
+			// The first and the last letters hold bits of what is beside it.
+			begin, end := (before*8+5)/6, (before+len(secret))*8/6
+			all = append(all, whole[begin:end])
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// TestForms finds a credential in each of its forms, whatever is beside it.
+func TestForms(t *testing.T) {
+	const secret = "T0/B0/pass word?+\"<"
+	inside := "before " + secret + " after"
+	for what, text := range map[string]string{
+		"as it is": inside, "in a query": url.Values{"a": {inside}}.Encode(), "in a path": url.PathEscape(inside),
+		"in JSON":   `{"a":"before T0/B0/pass word?+\"\u003c after"}`,
+		"in base64": base64.StdEncoding.EncodeToString([]byte(inside)), "one further": base64.StdEncoding.EncodeToString([]byte("x" + inside)),
+		"two further": base64.URLEncoding.EncodeToString([]byte("xx" + inside)), "alone": base64.StdEncoding.EncodeToString([]byte(secret)),
+	} {
+		if !slices.ContainsFunc(forms(secret), func(form string) bool { return strings.Contains(text, form) }) {
+			t.Errorf("%s it is not found: %s", what, text)
+		}
+	}
+	if slices.ContainsFunc(forms(secret), func(form string) bool { return strings.Contains("T0/B0/password", form) || len(form) < len(secret) }) {
+		t.Errorf("what is another is found by %q", forms(secret))
+	}
 }
 
 // lookInto every file of a folder.

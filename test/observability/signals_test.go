@@ -131,48 +131,6 @@ func (w *watched) metrics(t *testing.T) {
 	}
 }
 
-// lines that a query of logs finds within the last hour.
-func lines(query string) ([]string, error) {
-	var answer struct {
-		Data struct {
-			Result []struct{ Values [][2]string }
-		}
-	}
-	now := time.Now()
-	err := get(loki+"/loki/api/v1/query_range", url.Values{
-		"query": {query}, "limit": {"1000"}, "start": {strconv.FormatInt(now.Add(-time.Hour).UnixNano(), 10)}, "end": {strconv.FormatInt(now.UnixNano(), 10)},
-	}, &answer)
-	var found []string
-	for _, r := range answer.Data.Result {
-		for _, v := range r.Values {
-			found = append(found, v[1])
-		}
-	}
-	return found, err
-}
-
-func (w *watched) logs(t *testing.T) {
-	for _, query := range []string{
-		`{container="mockup-gateway"} | json | level="warn"`, `{service="mime-server"} | json | status="ok"`,
-		`{service="public-app"}`, `{service="intranet-api"}`, `{service="prometheus"}`, `{service="grafana"}`,
-	} {
-		eventually(t, query, patience, func() error {
-			found, err := lines(query)
-			if err == nil && len(found) == 0 {
-				err = fmt.Errorf("nothing is found")
-			}
-			return err
-		})
-	}
-	var labels struct{ Data []string }
-	must(t, get(loki+"/loki/api/v1/labels", nil, &labels))
-	for _, label := range []string{"service", "container", "pod", "stack", "namespace"} {
-		if !slices.Contains(labels.Data, label) {
-			t.Errorf("lines have no label %s: %v", label, labels.Data)
-		}
-	}
-}
-
 // trace is one of Jaeger's.
 type trace struct {
 	TraceID   string
@@ -206,6 +164,30 @@ func (w *watched) traces(t *testing.T) {
 				}
 			}
 			return fmt.Errorf("none of %d traces has both", len(answer.Data))
+		})
+	}
+}
+
+// dependencies are who asks whom, by the traces.
+func (w *watched) dependencies(t *testing.T) {
+	for _, parent := range []string{"public-app", "intranet-api"} {
+		eventually(t, "the graph to show that "+parent+" asks mime-server", patience, func() error {
+			var answer struct {
+				Data []struct {
+					Parent, Child string
+					CallCount     int
+				}
+			}
+			query := url.Values{"endTs": {strconv.FormatInt(time.Now().UnixMilli(), 10)}, "lookback": {strconv.FormatInt(time.Hour.Milliseconds(), 10)}}
+			if err := get(jaeger+"/api/dependencies", query, &answer); err != nil {
+				return err
+			}
+			for _, d := range answer.Data {
+				if d.Parent == parent && d.Child == "mime-server" && d.CallCount > 0 {
+					return nil
+				}
+			}
+			return fmt.Errorf("it has %+v", answer.Data)
 		})
 	}
 }

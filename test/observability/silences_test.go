@@ -2,6 +2,7 @@ package observability
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -12,18 +13,22 @@ const (
 	warningAlert  = "WarningOfTest"
 )
 
-// post the alerts that began at a time, as whoever has some does again and again.
-func post(t *testing.T, began time.Time) {
-	t.Helper()
-	alert := func(name, severity string) map[string]any {
-		return map[string]any{
-			"labels":      map[string]string{"alertname": name, "severity": severity, "stack": "mockup", "namespace": "default", "service": "test"},
-			"annotations": map[string]string{"summary": name, "description": name, "runbook_url": "http://localhost/runbook", "dashboard": "http://localhost/d"},
-			"startsAt":    began.UTC().Format(time.RFC3339),
-			"endsAt":      time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
-		}
+// posted is an alert of a service that began at a time.
+func posted(name, severity, service string, began time.Time) map[string]any {
+	return map[string]any{
+		"labels": map[string]string{"alertname": name, "severity": severity, "stack": "mockup", "namespace": "default", "service": service},
+		"annotations": map[string]string{
+			"summary": name + " of " + service, "description": "It is a test.", "runbook_url": "http://localhost/runbook", "dashboard": "http://localhost/d",
+		},
+		"startsAt": began.UTC().Format(time.RFC3339Nano),
+		"endsAt":   time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
 	}
-	must(t, call("POST", alertmanager+"/api/v2/alerts", []any{alert(silencedAlert, "critical"), alert(warningAlert, "warning")}, nil))
+}
+
+// post alerts, as whoever has some does again and again.
+func post(t *testing.T, alerts ...map[string]any) {
+	t.Helper()
+	must(t, call("POST", alertmanager+"/api/v2/alerts", alerts, nil))
 }
 
 // alertOf Alertmanager.
@@ -56,23 +61,22 @@ func (w *watched) silences(t *testing.T) {
 		"createdBy": "test", "comment": "kept",
 	}, &silence))
 	began := time.Now()
-	post(t, began)
+	both := func() {
+		post(t, posted(silencedAlert, "critical", "test", began), posted(warningAlert, "warning", "test", began))
+	}
+	both()
 	eventually(t, "the warning to reach Slack", patience, func() error {
 		if n := len(w.about(warningAlert)); n != 1 {
 			return fmt.Errorf("it came %d times", n)
 		}
 		return nil
 	})
-	saved, err := series(`alertmanager_nflog_maintenance_total + alertmanager_silences_maintenance_total`)
+	saved, err := savedTimes()
 	must(t, err)
 	eventually(t, "both to be saved", patience, func() error {
-		now, err := series(`alertmanager_nflog_maintenance_total + on () alertmanager_silences_maintenance_total`)
-		for _, n := range now {
-			for _, before := range saved {
-				if n < before+4 { // each of them twice, since one may have begun before the message
-					err = fmt.Errorf("they were saved %v times, before %v", n, before)
-				}
-			}
+		now, err := savedTimes()
+		if err == nil && now < saved+4 { // each of them twice, since one may have begun before the message
+			err = fmt.Errorf("they were saved %v times, before %v", now, saved)
 		}
 		return err
 	})
@@ -93,7 +97,7 @@ func (w *watched) silences(t *testing.T) {
 		}
 		return err
 	})
-	post(t, began)
+	both()
 	eventually(t, "the alert to be silent", patience, func() error {
 		found, err := alertsOf(silencedAlert)
 		if err == nil && (len(found) != 1 || found[0].Status.State != "suppressed" || len(found[0].Status.SilencedBy) != 1) {
@@ -103,9 +107,21 @@ func (w *watched) silences(t *testing.T) {
 	})
 }
 
+// savedTimes is how often Alertmanager has saved its silences and what it has sent, together.
+func savedTimes() (float64, error) {
+	found, err := series(`alertmanager_nflog_maintenance_total + on () alertmanager_silences_maintenance_total`)
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("Alertmanager tells %d times how often it has saved", len(found))
+	}
+	for _, n := range found {
+		return n, err
+	}
+	return 0, err
+}
+
 // about are the messages of Slack and PagerDuty that mention an alert.
 func (w *watched) about(alert string) []message {
-	mentioned := func(body map[string]any) bool { return mentions(body, alert) }
+	mentioned := func(m message) bool { return m.mentions(alert) }
 	return append(w.slack.where(mentioned), w.pager.where(mentioned)...)
 }
 
@@ -121,21 +137,32 @@ func (w *watched) allMessages(t *testing.T) {
 	if told := w.about(silencedAlert); len(told) > 0 {
 		t.Errorf("of what was silenced people were told: %v", told)
 	}
-	warnings := w.about(warningAlert)
-	if len(warnings) != 1 || warnings[0].body["channel"] != "#alerts" {
-		t.Errorf("of the warning people were told %d times, want once in #alerts: %v", len(warnings), warnings)
+	for _, alert := range []string{warningAlert, warningPair} {
+		if told := w.about(alert); len(told) != 1 || !told[0].in(hookOfAlerts) {
+			t.Errorf("of %s people were told %d times, want once in #alerts: %v", alert, len(told), told)
+		}
+	}
+	if told := w.pager.where(func(m message) bool { return m.mentions(criticalPair) }); len(told) != 1 {
+		t.Errorf("of %s PagerDuty was told %d times, want once: %v", criticalPair, len(told), told)
 	}
 	if active, err := alertsOf(warningAlert); err != nil || len(active) != 1 || active[0].Status.State != "active" {
 		t.Errorf("the warning is %+v (%v), but should still fire", active, err)
 	}
-	for _, one := range w.pager.where(func(map[string]any) bool { return true }) {
-		if !mentions(one.body, `"severity":"critical"`) {
+	for _, one := range w.pager.where(anything) {
+		if !one.mentions(`"severity":"critical"`) {
 			t.Errorf("PagerDuty got what is not critical: %v", one.body)
 		}
 	}
-	for _, one := range w.slack.where(func(map[string]any) bool { return true }) {
-		if one.path != "/hook/"+webhookToken {
-			t.Errorf("Slack was called at %s", one.path)
+	channels := map[string]string{"/hook/" + hookOfAlerts: "#alerts", "/hook/" + hookOfOps: "#ops-critical"}
+	for _, one := range w.slack.where(anything) {
+		if one.body["channel"] != channels[one.path] {
+			t.Errorf("the webhook of %s got a message for %v", channels[one.path], one.body["channel"])
 		}
 	}
+	if faults := append(w.pager.faults(), w.slack.faults()...); len(faults) > 0 {
+		t.Errorf("refused were:\n%s", strings.Join(faults, "\n"))
+	}
+	w.linksOfMessages(t)
 }
+
+func anything(message) bool { return true }

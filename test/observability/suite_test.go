@@ -79,7 +79,10 @@ func TestAddon(t *testing.T) {
 	w := &watched{Stack: s, slack: receive(t), pager: receive(t), mail: receiveMail(t)}
 	begin := time.Now()
 	must(t, s.Up(t.Context()))
-	must(t, s.Edit(t.Context(), stacktest.Name, addBroken))
+	must(t, s.Edit(t.Context(), stacktest.Name, func(s *v1alpha1.MockupStack) {
+		addBroken(s)
+		addWriter(s)
+	}))
 	w.visitor, err = s.Visitor(t.Context())
 	must(t, err)
 	w.sent = count(w.visitor)
@@ -88,7 +91,7 @@ func TestAddon(t *testing.T) {
 	t.Logf("the stack and its addon: ready after %s", time.Since(begin).Round(time.Second))
 	eventually(t, "every target to be up", patience, w.targetsUp)
 	w.use(t)
-	together(t, "quiet", step{"metrics", w.metrics}, step{"logs", w.logs}, step{"traces", w.traces}, step{"ingest", w.ingest},
+	together(t, "quiet", step{"metrics", w.metrics}, step{"logs", w.logs}, step{"traces", w.traces}, step{"dependencies", w.dependencies}, step{"ingest", w.ingest},
 		step{"dashboards", w.dashboards},
 		step{"status", w.status}, step{"changes", func(t *testing.T) {
 			t.Run("people", w.people)
@@ -96,12 +99,18 @@ func TestAddon(t *testing.T) {
 			t.Run("reload", w.reload)
 		}})
 	t.Run("requests", w.mix)
-	told := together(t, "trouble", step{"alerts", w.trouble}, step{"figures", w.figures}, step{"panels", w.panels}, step{"links", w.links})
+	told := together(t, "trouble", step{"alerts", w.trouble}, step{"figures", w.figures}, step{"panels", w.panels}, step{"links", w.links},
+		step{"retention", w.retention}, step{"grouped", w.grouped})
 	if !together(t, "mended", step{"alerts", w.mended}, step{"agent", w.agent}) || !told {
 		t.Logf("Slack got:\n%s\nPagerDuty got:\n%s", w.slack, w.pager)
 	}
 	t.Run("gate", w.gate)
 	t.Run("messages", w.allMessages)
+	together(t, "changed", step{"violations", w.violations}, step{"rotation", w.promtailRotates}, step{"stack", func(t *testing.T) {
+		t.Run("replicas", w.replicas)
+		t.Run("sampling", w.sampling)
+	}})
+	t.Run("collector", w.collector)
 	t.Run("secrets", w.secrets)
 	t.Run("stack deleted", w.stackDeleted)
 }
@@ -126,15 +135,16 @@ func (w *watched) applyAddon(t *testing.T) {
 	addon := &v1alpha1.ObservabilityAddon{}
 	must(t, yaml.UnmarshalStrict(content, addon))
 	addon.Spec.Metrics.ScrapeInterval = scrape
-	w.kubectl(t, "create", "secret", "generic", "slack", "--from-literal=webhook-url="+w.slack.url(host, "/hook/"+webhookToken))
+	w.kubectl(t, "create", "secret", "generic", "slack", "--from-literal=alerts="+w.slack.url(host, "/hook/"+hookOfAlerts),
+		"--from-literal=ops-critical="+w.slack.url(host, "/hook/"+hookOfOps))
 	w.kubectl(t, "create", "secret", "generic", "pagerduty", "--from-literal=routing-key="+routingKey)
 	w.kubectl(t, "create", "secret", "generic", "mail", "--from-literal=password="+mailPassword)
 	key := func(name, key string) v1alpha1.KeyRef { return v1alpha1.KeyRef{Name: name, Key: key} }
 	no, mailKey := false, key("mail", "password")
 	addon.Spec.Alerting.Receivers = []v1alpha1.AlertReceiver{
 		{Name: "on-call", PagerDuty: &v1alpha1.PagerDutyReceiver{RoutingKeySecret: key("pagerduty", "routing-key"), URL: w.pager.url(host, "/v2/enqueue")}},
-		{Name: "alerts", Slack: &v1alpha1.SlackReceiver{Channel: "#alerts", WebhookSecret: key("slack", "webhook-url")}},
-		{Name: "ops-critical", Slack: &v1alpha1.SlackReceiver{Channel: "#ops-critical", WebhookSecret: key("slack", "webhook-url")}},
+		{Name: "alerts", Slack: &v1alpha1.SlackReceiver{Channel: "#alerts", WebhookSecret: key("slack", "alerts")}},
+		{Name: "ops-critical", Slack: &v1alpha1.SlackReceiver{Channel: "#ops-critical", WebhookSecret: key("slack", "ops-critical")}},
 		{Name: "post", Email: &v1alpha1.EmailReceiver{
 			To: []string{mailTo}, From: "alerts@example.com", Smarthost: w.mail.address(host), RequireTLS: &no,
 			Username: mailUser, PasswordSecret: &mailKey,
@@ -244,7 +254,7 @@ func call(method, address string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
 		return fmt.Errorf("%s: %s: %s", req.URL.Redacted(), resp.Status, answer)
 	}
 	if into == nil {
