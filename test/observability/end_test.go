@@ -54,9 +54,13 @@ func (w *watched) stackDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
-	if now := w.data(t, at); now != data {
-		t.Errorf("what is kept was\n%s\nand is\n%s", data, now)
-	}
+	// The log agent may read again what there is; Loki finds that it has it when it has put it away.
+	eventually(t, "everything to be as it was", patience, func() error {
+		if now := w.data(t, at); now != data {
+			return fmt.Errorf("what is kept was\n%s\nand is\n%s", data, now)
+		}
+		return nil
+	})
 }
 
 // data that each program keeps, as it was at a time, as far as it tells whether all of it is there.
