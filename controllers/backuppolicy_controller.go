@@ -261,6 +261,9 @@ func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPo
 	if r.hooks(policy, facts.Stack, pass) && trying(&pass.status) {
 		facts.Request, facts.Restore = &pass.status.Run.BackupRequest, pass.status.Restore
 	}
+	facts.Known = manifests.BackupKnown{
+		MustExist: pass.status.FirstSuccess != nil, RepositoryID: pass.status.RepositoryID, NoPruning: damaged(&pass.status),
+	}
 	set, err := manifests.Backup(policy, facts)
 	if err != nil {
 		return err

@@ -34,8 +34,9 @@ type (
 		Snapshots *[]snapshotResult `json:"snapshots"`
 
 		Repository *struct {
-			Bytes int64 `json:"bytes"`
-			Free  int64 `json:"free"`
+			ID    string `json:"id"`
+			Bytes int64  `json:"bytes"`
+			Free  int64  `json:"free"`
 		} `json:"repository"`
 		Verification *struct {
 			Mode                               string
@@ -214,6 +215,9 @@ func (r *PolicyReconciler) conclude(policy *v1alpha1.BackupPolicy, pass *policyP
 	}
 	if run.From == "" { // else it speaks of a copy
 		listSnapshots(&pass.status, run, result)
+		if lost(out) && pass.status.FirstSuccess != nil {
+			out.Message += "; " + beginAnew
+		}
 	}
 	r.settle(policy, pass, out)
 }
@@ -257,6 +261,14 @@ func summary(run *v1alpha1.BackupRun, result *backupResult, out v1alpha1.BackupO
 	return "done"
 }
 
+// lost tells whether the repository was not there, or was another one.
+func lost(o v1alpha1.BackupOutcome) bool {
+	return o.From == "" && (o.Reason == "RepositoryMissing" || o.Reason == "OtherRepository")
+}
+
+// beginAnew says what to do when the repository is not there.
+const beginAnew = "bring it back to where it was (is its disk mounted?), then \"mockup backup now\"; to begin anew on purpose, delete the policy and apply it again"
+
 // mostListed snapshots stand in the status.
 const mostListed = 200
 
@@ -264,6 +276,9 @@ const mostListed = 200
 func listSnapshots(status *v1alpha1.BackupPolicyStatus, run *v1alpha1.BackupRun, result *backupResult) {
 	if result.Repository != nil {
 		status.Bytes, status.Size, status.Free = result.Repository.Bytes, human(result.Repository.Bytes), result.Repository.Free
+		if result.Succeeded && status.RepositoryID == "" {
+			status.RepositoryID = result.Repository.ID
+		}
 	}
 	listed := result.Snapshots != nil && run.Volume == "" && run.Operation != v1alpha1.BackupBrowse
 	if !listed {

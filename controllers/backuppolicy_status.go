@@ -20,6 +20,7 @@ const defaultHistory = 10
 func (r *PolicyReconciler) finish(policy *v1alpha1.BackupPolicy, pass *policyPass, out v1alpha1.BackupOutcome) {
 	pass.ended = r.completed(pass.status.Run, out)
 	record(policy, &pass.status, *pass.ended)
+	find(&pass.status, &pass.status.Run.BackupRequest, *pass.ended)
 	pass.status.Run = nil
 }
 
@@ -68,6 +69,7 @@ func record(policy *v1alpha1.BackupPolicy, status *v1alpha1.BackupPolicyStatus, 
 func judgePolicy(policy *v1alpha1.BackupPolicy, pass *policyPass, err error, now time.Time) {
 	status := &pass.status
 	status.ObservedGeneration = policy.Generation
+	forgetCopies(policy, status)
 	status.NextRun = nil
 	judged := policy.DeepCopy()
 	judged.Status = *status
@@ -98,24 +100,8 @@ func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err er
 	if v, is := restoreVerdict(status, pass); is {
 		return v
 	}
-	for _, o := range status.Last {
-		if o.Succeeded || o.InPlace && madeUpFor(o, status.Last) {
-			continue
-		}
-		text := fmt.Sprintf("%s of %s failed: %s: %s", o.Operation, o.StartedAt.UTC().Format(time.RFC3339), o.Reason, o.Message)
-		if o.From != "" {
-			text = "copy " + o.From + ": " + text
-		}
-		switch {
-		case o.Reason == "RepositoryDamaged" || o.Reason == "RestoreDiffers":
-			return verdict{stalled: true, reason: v1alpha1.ReasonVerificationFailed, message: text}
-		case o.InPlace:
-			return verdict{reconciling: true, reason: v1alpha1.ReasonRestoreFailed, message: text}
-		case o.Operation == v1alpha1.BackupRunNow:
-			return verdict{reconciling: true, reason: v1alpha1.ReasonBackupFailed, message: text}
-		case o.Operation == v1alpha1.BackupVerify || o.Operation == v1alpha1.BackupTestRestore:
-			return verdict{reconciling: true, reason: v1alpha1.ReasonVerificationFailed, message: text}
-		}
+	if v, is := failureVerdict(status); is {
+		return v
 	}
 	v := verdict{ready: true, reason: v1alpha1.ReasonReady, message: "nothing has been backed up yet"}
 	if status.LastSuccess != nil {
@@ -134,6 +120,43 @@ func policyVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass, err er
 	return v
 }
 
+// failureVerdict is that on a policy of which something failed and has not been made up for: what was found about what is kept
+// comes first.
+func failureVerdict(status *v1alpha1.BackupPolicyStatus) (verdict, bool) {
+	if len(status.Findings) > 0 {
+		text := findingText(&status.Findings[0])
+		if more := len(status.Findings) - 1; more > 0 {
+			text += fmt.Sprintf("; status.findings has %d more", more)
+		}
+		return verdict{stalled: true, reason: v1alpha1.ReasonVerificationFailed, message: text}, true
+	}
+	for _, o := range status.Last {
+		if o.Succeeded || (o.InPlace || proves(o.Operation) && lost(o)) && madeUpFor(o, status.Last) {
+			continue
+		}
+		text := fmt.Sprintf("%s of %s failed: %s: %s", o.Operation, o.StartedAt.UTC().Format(time.RFC3339), o.Reason, o.Message)
+		if o.From != "" {
+			text = "copy " + o.From + ": " + text
+		}
+		switch {
+		case lost(o) && (o.Operation == v1alpha1.BackupRunNow || proves(o.Operation)):
+			return verdict{stalled: true, reason: v1alpha1.ReasonRepositoryMissing, message: text}, true
+		case o.InPlace && !damaging(o.Reason):
+			return verdict{reconciling: true, reason: v1alpha1.ReasonRestoreFailed, message: text}, true
+		case o.Operation == v1alpha1.BackupRunNow:
+			return verdict{reconciling: true, reason: v1alpha1.ReasonBackupFailed, message: text}, true
+		case proves(o.Operation) && !damaging(o.Reason): // else it has been cleared
+			return verdict{reconciling: true, reason: v1alpha1.ReasonVerificationIncomplete, message: text}, true
+		}
+	}
+	return verdict{}, false
+}
+
+// proves tells whether an operation says something of what is kept.
+func proves(operation v1alpha1.BackupOperation) bool {
+	return operation == v1alpha1.BackupVerify || operation == v1alpha1.BackupTestRestore
+}
+
 // restoreVerdict is that on a policy that restores in place.
 func restoreVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass) (verdict, bool) {
 	restore := status.Restore
@@ -149,11 +172,9 @@ func restoreVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass) (verd
 	return v, true
 }
 
-// madeUpFor is a restore in place that failed when something that was begun later has succeeded: what was damaged, when contents
-// were read.
+// madeUpFor is a restore in place that failed, or a repository that was not there, when something that was begun later has succeeded.
 func madeUpFor(failed v1alpha1.BackupOutcome, last []v1alpha1.BackupOutcome) bool {
 	return slices.ContainsFunc(last, func(o v1alpha1.BackupOutcome) bool {
-		looked := o.Operation == v1alpha1.BackupVerify && o.Coverage != "" || o.Operation == v1alpha1.BackupTestRestore
-		return o.Succeeded && o.From == "" && !o.StartedAt.Before(&failed.EndedAt) && (looked || failed.Reason != "RepositoryDamaged")
+		return o.Succeeded && o.From == "" && !o.StartedAt.Before(&failed.EndedAt)
 	})
 }

@@ -23,6 +23,19 @@ type BackupFacts struct {
 	Request *v1alpha1.BackupRequest
 	// Restore is how far it has come, of a restore in place.
 	Restore *v1alpha1.InPlaceRestore
+	// Known is what was found out about the repository before.
+	Known BackupKnown
+}
+
+// BackupKnown is what the program of backups is told of what was found out before.
+type BackupKnown struct {
+	// MustExist tells whether the repository was there: an empty place is another disk then, or one that is not mounted, and no new
+	// repository is made in it.
+	MustExist bool
+	// RepositoryID is the unique ID of the repository; empty as long as it is not known.
+	RepositoryID string
+	// NoPruning keeps everything, since something is damaged: what looks like surplus may be needed to mend it.
+	NoPruning bool
 }
 
 // BackupOwner is the owner of what Backup renders for p.
@@ -45,7 +58,7 @@ func Backup(p *v1alpha1.BackupPolicy, f BackupFacts) (Set, error) {
 	}
 	r := &backupRenderer{
 		policy: p, stack: f.Stack, owner: BackupOwner(p), request: f.Request, restore: f.Restore,
-		facts: StackFacts{Images: f.Images, Secrets: f.Secrets},
+		facts: StackFacts{Images: f.Images, Secrets: f.Secrets}, known: f.Known,
 	}
 	set := Set{Owner: r.owner, Networks: networksOf(stack)}
 	if claim := r.repository(); claim != nil {
@@ -122,6 +135,7 @@ type backupRenderer struct {
 	request *v1alpha1.BackupRequest
 	restore *v1alpha1.InPlaceRestore
 	facts   StackFacts
+	known   BackupKnown
 }
 
 func (r *backupRenderer) meta(name string) metav1.ObjectMeta {
@@ -184,7 +198,7 @@ func (r *backupRenderer) sources(stack Set) []*corev1.PersistentVolumeClaim {
 }
 
 func (r *backupRenderer) config() *corev1.ConfigMap {
-	files := map[string]string{backupConfigFile: backupConfig(r.policy, r.stack)}
+	files := map[string]string{backupConfigFile: r.programConfig()}
 	name := digestedName(r.owner.Name, ComponentBackup, "config", files)
 	return &corev1.ConfigMap{TypeMeta: typeMeta("v1", "ConfigMap"), ObjectMeta: r.meta(name), Data: files}
 }

@@ -1,8 +1,8 @@
 package manifests
 
 import (
-	"cmp"
 	"encoding/json"
+	"strings"
 
 	"mockup.dev/mockup/api/v1alpha1"
 )
@@ -22,6 +22,10 @@ type (
 		TimeZone       string                `json:"timeZone,omitempty"`
 		Retention      backupRules           `json:"retention"`
 		Archives       *backupArchives       `json:"archives,omitempty"`
+		MustExist      bool                  `json:"mustExist,omitempty"`
+		RepositoryID   string                `json:"repositoryID,omitempty"`
+		NoPruning      bool                  `json:"noPruning,omitempty"`
+		Restore        *backupRestore        `json:"restore,omitempty"`
 	}
 	backupLocation struct {
 		Name string        `json:"name,omitempty"`
@@ -49,16 +53,21 @@ type (
 		KeepMonthly int32 `json:"keepMonthly,omitempty"`
 		KeepAnnual  int32 `json:"keepAnnual,omitempty"`
 	}
+	backupRestore struct {
+		OnlyEmpty bool `json:"onlyEmpty"`
+	}
 	backupArchives struct {
 		Dir  string `json:"dir"`
 		Keep int32  `json:"keep,omitempty"`
 	}
 )
 
-func backupConfig(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack) string {
-	spec := &p.Spec
+// programConfig is what the program is told. What it is asked for this time stands in its arguments, as far as there are any.
+func (r *backupRenderer) programConfig() string {
+	p, spec := r.policy, &r.policy.Spec
 	c := backupProgramConfig{
-		Source:       BackupOwner(p).Namespace + "-" + cmp.Or(stack.Name, spec.StackRef.Name),
+		Source:    backupSourceName(BackupOwner(p).Namespace, spec.StackRef.Name),
+		MustExist: r.known.MustExist, RepositoryID: r.known.RepositoryID, NoPruning: r.known.NoPruning,
 		Repository:   backupPlace(spec.Repository.S3, backupRepository+"/kopia"),
 		PasswordFile: passwordFile(p), Compression: spec.Compression, Include: spec.Include,
 		BytesPerSecond: bytesOf(spec.Bandwidth), Retention: backupRetention(spec.Retention),
@@ -83,8 +92,20 @@ func backupConfig(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack) string 
 			c.Archives.Keep = spec.Archives.Keep
 		}
 	}
+	if q := r.request; q != nil && q.Operation == v1alpha1.BackupRestore && !q.InPlace {
+		c.Restore = &backupRestore{OnlyEmpty: true}
+	}
 	text, _ := json.MarshalIndent(c, "", "  ") // always has a JSON form
 	return string(text) + "\n"
+}
+
+// backupSourceName is what the snapshots of a stack bear in a repository, as the name of their host. It is the same for no two: a
+// namespace has no dot, and where it has a "-", that would not tell where it ends.
+func backupSourceName(namespace, stack string) string {
+	if strings.Contains(namespace, "-") {
+		return namespace + "." + stack
+	}
+	return namespace + "-" + stack
 }
 
 func passwordFile(p *v1alpha1.BackupPolicy) string {

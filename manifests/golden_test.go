@@ -35,6 +35,7 @@ type testCase struct {
 	policy  *v1alpha1.BackupPolicy
 	request *v1alpha1.BackupRequest
 	restore *v1alpha1.InPlaceRestore
+	known   BackupKnown
 	facts   StackFacts
 }
 
@@ -45,7 +46,7 @@ func (c testCase) addonFacts() ObservabilityFacts {
 
 // backupFacts are the facts about the policy of c.
 func (c testCase) backupFacts() BackupFacts {
-	return BackupFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets, Request: c.request, Restore: c.restore}
+	return BackupFacts{Stack: c.stack, Images: c.facts.Images, Secrets: c.facts.Secrets, Request: c.request, Restore: c.restore, Known: c.known}
 }
 
 // testCases are the pairs in testdata: stacks.
@@ -104,6 +105,7 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 		Images    map[string]string
 		Request   *v1alpha1.BackupRequest
 		Restore   *v1alpha1.InPlaceRestore
+		Known     BackupKnown
 		Restoring []Restoring
 	}{}
 	stack, secret, configMap := &v1alpha1.MockupStack{}, &corev1.Secret{}, &corev1.ConfigMap{}
@@ -139,7 +141,7 @@ func readDocument(t testing.TB, file string, document []byte, c *testCase) {
 		if other.Request != nil {
 			c.request, c.restore = other.Request, other.Restore
 		}
-		c.facts.Restoring = other.Restoring
+		c.facts.Restoring, c.known = other.Restoring, other.Known
 	}
 }
 

@@ -41,6 +41,9 @@ type BackupPolicyStatus struct {
 	// ratio of the bytes of all snapshots to those of the repository, e.g. "7.2".
 	// +optional
 	Ratio string `json:"ratio,omitempty"`
+	// repositoryID is the unique ID of the repository, as the first run found or made it. Another one in its place is left alone.
+	// +optional
+	RepositoryID string `json:"repositoryID,omitempty"`
 	// passwordSecret names the Secret with the password that encrypts the repository.
 	// +optional
 	PasswordSecret string `json:"passwordSecret,omitempty"`
@@ -58,6 +61,11 @@ type BackupPolicyStatus struct {
 	// +optional
 	// +listType=atomic
 	Last []BackupOutcome `json:"last,omitempty"`
+	// findings are damage, and files that came back otherwise, that were found and not cleared yet by a verification that looks at
+	// no less. As long as there are any of the repository itself, nothing is removed from it and its copies.
+	// +optional
+	// +listType=atomic
+	Findings []BackupFinding `json:"findings,omitempty"`
 	// history of operations, newest first.
 	// +optional
 	// +listType=atomic
@@ -310,6 +318,33 @@ type BackupOutcome struct {
 	// safetySnapshot has what was there before a restore in place.
 	// +optional
 	SafetySnapshot string `json:"safetySnapshot,omitempty"`
+}
+
+// BackupFinding is damage of what is kept, or a difference from what was backed up.
+type BackupFinding struct {
+	// operation that found it.
+	Operation BackupOperation `json:"operation"`
+	// id of the request.
+	ID string `json:"id"`
+	// from is the copy that was read; empty for the repository.
+	// +optional
+	From string `json:"from,omitempty"`
+	// volume that was looked at; empty for all.
+	// +optional
+	Volume string `json:"volume,omitempty"`
+	// snapshot that was restored; empty for the newest, or where it does not matter.
+	// +optional
+	Snapshot string `json:"snapshot,omitempty"`
+	// foundAt is when.
+	FoundAt metav1.Time `json:"foundAt"`
+	// reason is RepositoryDamaged or RestoreDiffers.
+	Reason string `json:"reason"`
+	// message names what is damaged or differs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Message string `json:"message,omitempty"`
+	// clearedBy is what has to find all well, as one tells the command line, e.g. "verify --percent 100".
+	ClearedBy string `json:"clearedBy"`
 }
 
 // BackupSnapshot is one that there is.

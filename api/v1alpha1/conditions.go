@@ -53,4 +53,11 @@ const (
 	ReasonRestoreFailed = "RestoreFailed"
 	// ReasonVerificationFailed: what is kept is not what was stored; the message names what is damaged or differs.
 	ReasonVerificationFailed = "VerificationFailed"
+	// ReasonVerificationIncomplete: the newest verification or test restore could not be done; the message says why. What is kept
+	// may be well.
+	ReasonVerificationIncomplete = "VerificationIncomplete"
+	// ReasonRepositoryMissing: there is no repository where it was, or another one; the message says what to do.
+	ReasonRepositoryMissing = "RepositoryMissing"
+	// ReasonRepositoryShared: another policy backs up the same volume of the stack to the same repository.
+	ReasonRepositoryShared = "RepositoryShared"
 )
