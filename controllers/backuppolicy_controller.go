@@ -49,6 +49,7 @@ type PolicyReconciler struct {
 	figures   policyFigures
 	hooking   *hooking
 	sightings *sightings
+	silence   *silence
 }
 
 // Reconcile is one pass: gather, begin what is due, render, apply, follow what goes on, write the status once. What has begun
@@ -194,12 +195,15 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 	if pass.status.Run != nil {
 		return time.Time{}, nil
 	}
+	if err := r.unshared(ctx, policy); err != nil {
+		return time.Time{}, err
+	}
 	now := r.Clock()
 	request, look, err := next(policy, now)
 	asked := policy.Annotations[manifests.AnnotationBackupRequest]
 	var wrong *manifests.InvalidError
 	if request != nil && err == nil {
-		err = manifests.ValidateBackupRequest(policy, request)
+		err = r.possible(ctx, policy, request)
 	}
 	if asked != pass.status.HandledRequest && errors.As(err, &wrong) {
 		r.refuse(policy, pass, request, asked, err)
@@ -222,6 +226,23 @@ func (r *PolicyReconciler) begin(ctx context.Context, policy *v1alpha1.BackupPol
 		beginRestore(&pass.status, facts.Stack)
 	}
 	return now, nil
+}
+
+// possible tells what is wrong with a request, by itself and by what there is beside.
+func (r *PolicyReconciler) possible(ctx context.Context, policy *v1alpha1.BackupPolicy, request *v1alpha1.BackupRequest) error {
+	err := manifests.ValidateBackupRequest(policy, request)
+	if err != nil || request.Operation != v1alpha1.BackupRestore || request.InPlace {
+		return err
+	}
+	var stacks v1alpha1.MockupStackList
+	if err := r.references.live.List(ctx, &stacks); err != nil {
+		return fmt.Errorf("listing stacks: %w", err)
+	}
+	var policies v1alpha1.BackupPolicyList
+	if err := r.client.List(ctx, &policies); err != nil {
+		return fmt.Errorf("listing policies: %w", err)
+	}
+	return manifests.ValidateRestoreTarget(policy, request, stacks.Items, policies.Items, r.OneHost)
 }
 
 // refuse a request that makes no sense, once.
@@ -265,6 +286,10 @@ func (r *PolicyReconciler) follow(ctx context.Context, policy *v1alpha1.BackupPo
 		MustExist: pass.status.FirstSuccess != nil, RepositoryID: pass.status.RepositoryID, NoPruning: damaged(&pass.status),
 	}
 	set, err := manifests.Backup(policy, facts)
+	if err != nil && facts.Request != nil && !facts.Request.InPlace && manifests.AboutRequest(err) {
+		r.finish(policy, pass, v1alpha1.BackupOutcome{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}) // a stack has come that has the same
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -309,6 +334,7 @@ func (r *PolicyReconciler) forget(policy types.NamespacedName) {
 	r.taken.release(policy)
 	r.figures.forget(policy)
 	r.hooking.forget(policy)
+	r.silence.broken(policy)
 }
 
 // writeStatus patches the status if it differs, and tells how something ended.
@@ -340,6 +366,7 @@ func (r *PolicyReconciler) setup(mgr ctrl.Manager, changes *feed) error {
 		Named(policyController).
 		For(&v1alpha1.BackupPolicy{}, builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, requested))).
 		Watches(&v1alpha1.MockupStack{}, handler.EnqueueRequestsFromMapFunc(r.backingUp)).
+		Watches(&v1alpha1.BackupPolicy{}, handler.EnqueueRequestsFromMapFunc(r.inTheWay), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(changes.of("BackupPolicy")).
 		WatchesRawSource(source.Channel(r.hooking.ended, &handler.EnqueueRequestForObject{})).
 		WatchesMetadata(metadataOf("Secret"), handler.EnqueueRequestsFromMapFunc(r.referring)).

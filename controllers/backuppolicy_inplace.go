@@ -134,7 +134,7 @@ func (r *PolicyReconciler) tryAgain(policy *v1alpha1.BackupPolicy, pass *policyP
 func (r *PolicyReconciler) watchAttempt(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) {
 	restore := pass.status.Restore
 	h, found := r.hear(ctx, policy, pass)
-	if !found {
+	if !found || h.over && h.unheard {
 		return
 	}
 	if p := h.line.Progress; p != nil {
@@ -259,13 +259,17 @@ func (r *PolicyReconciler) contended(ctx context.Context, policy *v1alpha1.Backu
 	if err := r.client.List(ctx, &all); err != nil {
 		return "", fmt.Errorf("listing policies: %w", err)
 	}
+	var stacks v1alpha1.MockupStackList
+	if err := r.client.List(ctx, &stacks); err != nil {
+		return "", fmt.Errorf("listing stacks: %w", err)
+	}
 	for i := range all.Items {
 		other := &all.Items[i]
 		if keyOf(other) == keyOf(policy) {
 			continue
 		}
 		for _, v := range volumes {
-			if r.restores(other, stack, v) || request.InPlace && reads(other, stack, v) {
+			if r.restores(other, stack, v) || request.InPlace && reads(other, stacks.Items, manifests.VolumeID(stack, string(v), r.OneHost), r.OneHost) {
 				return fmt.Sprintf("policy %s works on volume %s", keyOf(other), v), nil
 			}
 		}
@@ -285,9 +289,14 @@ func (r *PolicyReconciler) restores(p *v1alpha1.BackupPolicy, stack *v1alpha1.Mo
 	return restore != nil && !restore.Phase.Over() && manifests.RestoredID(p, r.OneHost) == manifests.VolumeID(stack, string(volume), r.OneHost)
 }
 
-// reads tells whether p backs a volume of a stack up now.
-func reads(p *v1alpha1.BackupPolicy, stack *v1alpha1.MockupStack, volume v1alpha1.VolumeName) bool {
+// reads tells whether p backs up a volume now, which may be another stack's that has adopted it.
+func reads(p *v1alpha1.BackupPolicy, stacks []v1alpha1.MockupStack, id string, oneHost bool) bool {
 	run := p.Status.Run
-	return run != nil && run.Operation == v1alpha1.BackupRunNow && p.Namespace == stack.Namespace && p.Spec.StackRef.Name == stack.Name &&
-		slices.Contains(p.Spec.Volumes, volume)
+	if run == nil || run.Operation != v1alpha1.BackupRunNow {
+		return false
+	}
+	return slices.ContainsFunc(stacks, func(s v1alpha1.MockupStack) bool {
+		return s.Namespace == p.Namespace && s.Name == p.Spec.StackRef.Name &&
+			slices.ContainsFunc(p.Spec.Volumes, func(v v1alpha1.VolumeName) bool { return manifests.VolumeID(&s, string(v), oneHost) == id })
+	})
 }

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,6 +91,8 @@ type heard struct {
 	line  backupLine
 	// over is true when it will not be tried again.
 	over bool
+	// unheard is true when its log could not be read, and is read again.
+	unheard bool
 }
 
 // hear how far what goes on has come; found is false as long as its Job is not there.
@@ -101,7 +105,10 @@ func (r *PolicyReconciler) hear(ctx context.Context, policy *v1alpha1.BackupPoli
 		h.state.Phase == backend.Failed && (h.state.Reason == backend.ReasonBackoffLimit || h.state.Reason == backend.ReasonJobDeadline)
 	if n := len(h.state.Pods); n > 0 {
 		run.Pod = h.state.Pods[n-1].Name
-		h.line, _ = r.lastLine(ctx, policy, run.Pod, h.over)
+		h.line, h.unheard = r.listen(ctx, policy, run.Pod, h.over)
+	}
+	if h.over {
+		h.line.Result = explained(h.line.Result, h.state, manifests.BackupDeadline(policy))
 	}
 	if h.line.Progress != nil && !r.young(run) {
 		run.Progress = &h.line.Progress.BackupProgress
@@ -124,7 +131,7 @@ func startOf(run *v1alpha1.BackupRun) time.Time {
 func (r *PolicyReconciler) look(ctx context.Context, policy *v1alpha1.BackupPolicy, pass *policyPass) {
 	run := pass.status.Run
 	h, found := r.hear(ctx, policy, pass)
-	if !found || h.over && h.line.Result != nil && r.lingers(policy, run) {
+	if !found || h.over && h.unheard || h.over && h.line.Result != nil && r.lingers(policy, run) {
 		return
 	}
 	switch {
@@ -185,10 +192,24 @@ func lastOf(log io.Reader) (last backupLine, err error) {
 				last.Result = line.Result
 			}
 		}
+		if errors.Is(err, io.EOF) {
+			return last, nil
+		}
 		if err != nil {
-			return last, err
+			return last, fmt.Errorf("reading a log: %w", err)
 		}
 	}
+}
+
+// explained is a result with the reason why the program was ended, of which it knows nothing: it prints that it was.
+func explained(result *backupResult, state backend.State, deadline time.Duration) *backupResult {
+	if result == nil || result.Succeeded || state.Reason != backend.ReasonJobDeadline || damaging(result.Reason) {
+		return result
+	}
+	out := *result
+	out.Reason = state.Reason
+	out.Error = fmt.Sprintf("it was ended at its deadline of %s (%s)", deadline, result.Error)
+	return &out
 }
 
 // conclude takes a result over into the status.
@@ -287,18 +308,44 @@ func listSnapshots(status *v1alpha1.BackupPolicyStatus, run *v1alpha1.BackupRun,
 	all := *result.Snapshots
 	status.Snapshots, status.List = int32(len(all)), nil //nolint:gosec // there are never so many
 	var total int64
-	for i := len(all) - 1; i >= 0; i-- {
-		s := all[i]
+	for _, s := range all {
 		total += s.Bytes
-		if len(status.List) < mostListed {
-			status.List = append(status.List, v1alpha1.BackupSnapshot{
-				ID: s.ID, Volume: s.Volume, Time: metav1.NewTime(s.Time), Files: s.Files, Bytes: s.Bytes, Kept: s.Kept,
-			})
-		}
+	}
+	for _, s := range newestOfEach(all, mostListed) {
+		status.List = append(status.List, v1alpha1.BackupSnapshot{
+			ID: s.ID, Volume: s.Volume, Time: metav1.NewTime(s.Time), Files: s.Files, Bytes: s.Bytes, Kept: s.Kept,
+		})
 	}
 	if status.Ratio = ""; status.Bytes > 0 {
 		status.Ratio = fmt.Sprintf("%.1f", float64(total)/float64(status.Bytes))
 	}
+}
+
+// newestOfEach volume, newest first, and no more than most in all: where there are more, each volume has as many as any other
+// that has more.
+func newestOfEach(all []snapshotResult, most int) []snapshotResult {
+	all = slices.Clone(all)
+	slices.Reverse(all) // of one moment, the later one is first
+	slices.SortStableFunc(all, func(a, b snapshotResult) int { return b.Time.Compare(a.Time) })
+	there := map[string]int{}
+	for _, s := range all {
+		there[s.Volume]++
+	}
+	limit := func(each int) (n int) {
+		for _, has := range there {
+			n += min(has, each)
+		}
+		return n
+	}
+	each := 0
+	for each < most && limit(each+1) <= most {
+		each++
+	}
+	taken := map[string]int{}
+	return slices.DeleteFunc(all, func(s snapshotResult) bool {
+		taken[s.Volume]++
+		return taken[s.Volume] > each
+	})
 }
 
 // human is a number of bytes for people, e.g. 358Mi.

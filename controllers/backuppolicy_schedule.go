@@ -37,7 +37,7 @@ func appointments(p *v1alpha1.BackupPolicy, now time.Time) ([]appointment, error
 		if err != nil {
 			return &manifests.InvalidError{Field: field, Value: string(s.Cron), Reason: err.Error()}
 		}
-		if at := schedule.Next(lastStart(p, request.Operation, now)); !at.IsZero() { // the 30th of February never comes
+		if at := schedule.Next(lastStart(p, &request, now)); !at.IsZero() { // the 30th of February never comes
 			out = append(out, appointment{request, at})
 		}
 		return nil
@@ -51,6 +51,11 @@ func appointments(p *v1alpha1.BackupPolicy, now time.Time) ([]appointment, error
 		if err := add("spec.verification.sample.cron", &s.BackupSchedule, request); err != nil {
 			return nil, err
 		}
+		if request.From = leastVerified(p); request.From != "" {
+			if err := add("spec.verification.sample.cron", &s.BackupSchedule, request); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if err := add("spec.verification.restore.cron", spec.Verification.Restore, v1alpha1.BackupRequest{Operation: v1alpha1.BackupTestRestore}); err != nil {
 		return nil, err
@@ -62,18 +67,40 @@ func appointments(p *v1alpha1.BackupPolicy, now time.Time) ([]appointment, error
 // clockSkew is how far in the future something may have begun without being taken for the work of a clock that was wrong.
 const clockSkew = time.Hour
 
-// lastStart of an operation, or that of the policy itself. One of the future is not waited for: what is due is done at once.
-func lastStart(p *v1alpha1.BackupPolicy, operation v1alpha1.BackupOperation, now time.Time) time.Time {
+// lastStart of an operation, which may be what goes on, or that of the policy itself. Copies take turns. One of the future is not
+// waited for: what is due is done at once.
+func lastStart(p *v1alpha1.BackupPolicy, request *v1alpha1.BackupRequest, now time.Time) time.Time {
 	at := p.CreationTimestamp.Time
-	for _, o := range p.Status.Last {
-		if began := o.StartedAt.Time; o.Operation == operation && o.From == "" && !began.After(now.Add(clockSkew)) {
-			at = began
+	began := func(operation v1alpha1.BackupOperation, from string, start time.Time) {
+		same := operation == request.Operation && (from == "") == (request.From == "")
+		if same && !start.After(now.Add(clockSkew)) && (start.After(at) || at.After(now.Add(clockSkew))) {
+			at = start
 		}
+	}
+	for _, o := range p.Status.Last {
+		began(o.Operation, o.From, o.StartedAt.Time)
+	}
+	if run := p.Status.Run; run != nil {
+		began(run.Operation, run.From, run.StartedAt.Time)
 	}
 	if at.After(now.Add(clockSkew)) {
 		return time.Time{}
 	}
 	return at
+}
+
+// leastVerified is the copy that was not looked at for the longest time; empty if there are none.
+func leastVerified(p *v1alpha1.BackupPolicy) string {
+	looked := map[string]time.Time{}
+	for _, o := range p.Status.Last {
+		if o.Operation == v1alpha1.BackupVerify {
+			looked[o.From] = o.StartedAt.Time
+		}
+	}
+	if len(p.Spec.Copies) == 0 {
+		return ""
+	}
+	return slices.MinFunc(p.Spec.Copies, func(a, b v1alpha1.BackupCopy) int { return looked[a.Name].Compare(looked[b.Name]) }).Name
 }
 
 // parseSchedule reads cron and its time zone; name spreads what is short for a time of day.

@@ -131,7 +131,7 @@ func failureVerdict(status *v1alpha1.BackupPolicyStatus) (verdict, bool) {
 		return verdict{stalled: true, reason: v1alpha1.ReasonVerificationFailed, message: text}, true
 	}
 	for _, o := range status.Last {
-		if o.Succeeded || (o.InPlace || proves(o.Operation) && lost(o)) && madeUpFor(o, status.Last) {
+		if o.Succeeded || madeUpFor(o, status.Last) {
 			continue
 		}
 		text := fmt.Sprintf("%s of %s failed: %s: %s", o.Operation, o.StartedAt.UTC().Format(time.RFC3339), o.Reason, o.Message)
@@ -172,9 +172,18 @@ func restoreVerdict(status *v1alpha1.BackupPolicyStatus, pass *policyPass) (verd
 	return v, true
 }
 
-// madeUpFor is a restore in place that failed, or a repository that was not there, when something that was begun later has succeeded.
+// madeUpFor is a restore in place that failed, or a repository that was not there, when something that was begun later has succeeded;
+// and a copy that could not be looked at when a run has made it equal.
 func madeUpFor(failed v1alpha1.BackupOutcome, last []v1alpha1.BackupOutcome) bool {
+	by := func(v1alpha1.BackupOutcome) bool { return true }
+	switch {
+	case failed.From != "" && !damaging(failed.Reason):
+		by = func(o v1alpha1.BackupOutcome) bool { return o.Operation == v1alpha1.BackupRunNow }
+	case failed.InPlace, proves(failed.Operation) && lost(failed):
+	default:
+		return false
+	}
 	return slices.ContainsFunc(last, func(o v1alpha1.BackupOutcome) bool {
-		return o.Succeeded && o.From == "" && !o.StartedAt.Before(&failed.EndedAt)
+		return o.Succeeded && o.From == "" && !o.StartedAt.Before(&failed.EndedAt) && by(o)
 	})
 }

@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 
 	. "github.com/onsi/ginkgo/v2" //nolint:revive // specs read best without a qualifier
 	. "github.com/onsi/gomega"    //nolint:revive // matchers read best without a qualifier
@@ -118,8 +119,9 @@ var _ = Describe("a BackupPolicy", func() {
 		stack := withVolume(newStack("shared"))
 		Expect(k8s.Create(ctx, stack)).To(Succeed())
 		var both []*v1alpha1.BackupPolicy
-		for _, name := range []string{"one", "two"} {
+		for name, volume := range map[string]v1alpha1.VolumeName{"one": "store", "two": "files"} {
 			p := newPolicy(stack, name)
+			p.Spec.Volumes = []v1alpha1.VolumeName{volume}
 			p.Spec.Repository = v1alpha1.BackupRepository{HostPath: "/srv/shared"}
 			p.Annotations = map[string]string{manifests.AnnotationBackupRequest: "now"}
 			Expect(k8s.Create(ctx, p)).To(Succeed())
@@ -142,6 +144,70 @@ var _ = Describe("a BackupPolicy", func() {
 			}
 		}
 		Eventually(running, patience).Should(Equal(1), "the other one waits for ever")
+	})
+
+	It("waits until the older one of two that would remove each other's snapshots has gone", func() {
+		stack := withVolume(newStack("rivals"))
+		Expect(k8s.Create(ctx, stack)).To(Succeed())
+		older := newPolicy(stack, "a-older")
+		older.Spec.Repository = v1alpha1.BackupRepository{HostPath: "/srv/rivals"}
+		Expect(k8s.Create(ctx, older)).To(Succeed())
+		Eventually(is(older, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"))
+		younger := newPolicy(stack, "b-younger")
+		younger.Spec.Repository, younger.Annotations = older.Spec.Repository, map[string]string{manifests.AnnotationBackupRequest: "now"}
+		Expect(k8s.Create(ctx, younger)).To(Succeed())
+		Eventually(is(younger, v1alpha1.ConditionStalled), patience).Should(Equal("True/RepositoryShared"))
+		Expect(meta.FindStatusCondition(of(younger).Status.Conditions, v1alpha1.ConditionReady).Message).To(And(
+			ContainSubstring("/a-older, which is older, backs up volume store of the same stack"), HavePrefix("spec.repository: ")))
+		Expect(of(younger).Status.Run).To(BeNil())
+		Expect(is(older, v1alpha1.ConditionReady)()).To(Equal("True/Ready"))
+		Expect(k8s.Delete(ctx, older)).To(Succeed())
+		Eventually(func() *v1alpha1.BackupRun { return of(younger).Status.Run }, patience).ShouldNot(BeNil())
+	})
+
+	It("reads a log again that could not be read at once", func() {
+		stack := withVolume(newStack("muffled"))
+		Expect(k8s.Create(ctx, stack)).To(Succeed())
+		p := newPolicy(stack, "files")
+		p.Annotations = map[string]string{manifests.AnnotationBackupRequest: "now"}
+		Expect(k8s.Create(ctx, p)).To(Succeed())
+		owner := manifests.BackupOwner(p)
+		Eventually(func() int { return len(world.Pods(owner)) }, patience).Should(Equal(1))
+		world.FailLogs(owner, 3)
+		Expect(world.Finish(p.Namespace, world.Pods(owner)[0].Name, 0, `{"result":{"succeeded":true,"made":[{"id":"s1","files":7,"bytes":70}]}}`)).To(Succeed())
+		Eventually(history(p), "60s").Should(HaveLen(1))
+		Expect(history(p)()[0]).To(And(HaveField("Succeeded", true), HaveField("Files", int64(7))), "the result was lost")
+		Expect(world.FailLogs(owner, 0)).To(BeZero(), "nobody has tried so often")
+	})
+
+	It("restores into nothing that is somebody's", func() {
+		stack := withVolume(newStack("owner"))
+		stack.Spec.Volumes = append(stack.Spec.Volumes, v1alpha1.Volume{Name: "adopted", Existing: "owner-yesterday"})
+		Expect(k8s.Create(ctx, stack)).To(Succeed())
+		p, other := newPolicy(stack, "owner"), newPolicy(stack, "owner-b")
+		Expect(k8s.Create(ctx, p)).To(Succeed())
+		Expect(k8s.Create(ctx, other)).To(Succeed())
+		Eventually(is(p, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"))
+		Eventually(is(other, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"))
+		for i, c := range []struct{ into, reason string }{
+			{"store", "volume owner-store, which is volume store of stack owner"},
+			{"yesterday", "volume owner-yesterday, which is volume adopted of stack owner"},
+			{"b-repository", "volume owner-b-repository, which is the repository of policy owner-b"},
+		} {
+			asks(p, fmt.Sprintf(`{"id":"r%d","operation":"restore","volume":"store","into":%q}`, i, c.into))
+			Eventually(history(p), patience).Should(HaveLen(i+1), c.into)
+			Expect(of(p).Status.History[0].Message).To(And(ContainSubstring("request.into"), ContainSubstring(c.reason)), c.into)
+			Expect(of(p).Status.History[0].Reason).To(Equal(v1alpha1.ReasonInvalidSpec))
+			Eventually(is(p, v1alpha1.ConditionReady), patience).Should(Equal("True/Ready"), "a request is not the policy")
+		}
+		asks(p, `{"id":"well","operation":"restore","volume":"store","into":"today"}`)
+		Eventually(func() *v1alpha1.BackupRun { return of(p).Status.Run }, patience).ShouldNot(BeNil())
+		now := fetch(stack)
+		before := now.DeepCopy()
+		now.Spec.Volumes = append(now.Spec.Volumes, v1alpha1.Volume{Name: "today", Size: new(resource.MustParse("1Gi"))})
+		Expect(k8s.Patch(ctx, now, client.MergeFrom(before))).To(Succeed())
+		Eventually(history(p), patience).Should(HaveLen(4), "a policy is blocked by a request")
+		Expect(of(p).Status.History[0].Message).To(ContainSubstring("request.into"))
 	})
 
 	It("refuses requests that make no sense, with the reason", func() {

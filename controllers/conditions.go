@@ -56,6 +56,7 @@ func errorVerdict(err error) verdict {
 	var missing *manifests.MissingError
 	var taken *nameTakenError
 	var gone *stackNotFoundError
+	var shared *sharedRepositoryError
 	var unavailable *backendError
 	v := verdict{message: err.Error()}
 	switch {
@@ -67,6 +68,8 @@ func errorVerdict(err error) verdict {
 		v.stalled, v.reason = true, v1alpha1.ReasonNameTaken
 	case errors.As(err, &gone):
 		v.stalled, v.reason = true, v1alpha1.ReasonStackNotFound
+	case errors.As(err, &shared):
+		v.stalled, v.reason = true, v1alpha1.ReasonRepositoryShared
 	case errors.As(err, &unavailable):
 		v.reconciling, v.reason = true, v1alpha1.ReasonBackendUnavailable
 	default:

@@ -21,7 +21,8 @@ func retryable(err error) error {
 	var missing *manifests.MissingError
 	var taken *nameTakenError
 	var gone *stackNotFoundError
-	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) || errors.As(err, &gone) {
+	var shared *sharedRepositoryError
+	if errors.As(err, &invalid) || errors.As(err, &missing) || errors.As(err, &taken) || errors.As(err, &gone) || errors.As(err, &shared) {
 		return reconcile.TerminalError(err)
 	}
 	return err
@@ -32,6 +33,14 @@ type nameTakenError struct{ field, name, holder string }
 
 func (e *nameTakenError) Error() string {
 	return fmt.Sprintf("%s: the name %q is taken in this namespace by MockupStack %s: a Service name leads to one stack only", e.field, e.name, e.holder)
+}
+
+// sharedRepositoryError says that another policy, which was there before, would remove what this one stores, or the other way
+// round.
+type sharedRepositoryError struct{ field, other, how string }
+
+func (e *sharedRepositoryError) Error() string {
+	return fmt.Sprintf("%s: policy %s, which is older, %s: each would remove what the other one keeps; give this one a place of its own", e.field, e.other, e.how)
 }
 
 // stackNotFoundError says that there is no stack of the name that spec.stackRef has, or not for long.

@@ -97,14 +97,6 @@ func takenName(stack *v1alpha1.MockupStack, others []v1alpha1.MockupStack) error
 	return nil
 }
 
-// older is a total order, so that of two stacks exactly one has the name.
-func older(a, b *v1alpha1.MockupStack) bool {
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
-	}
-	return a.Name < b.Name
-}
-
 // ensureCertificate makes or renews the gateway's certificate where the stack asks the operator to.
 func (r *StackReconciler) ensureCertificate(ctx context.Context, stack *v1alpha1.MockupStack) error {
 	if stack.Spec.Gateway == nil || stack.Spec.Gateway.TLS.SelfSigned == nil {

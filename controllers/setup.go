@@ -49,7 +49,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("registering the metrics of policies: %w", err)
 	}
-	p := &PolicyReconciler{newBase(mgr, policyController, policyFinalizer, o), newTaken(), figures, newHooking(), seen}
+	p := &PolicyReconciler{newBase(mgr, policyController, policyFinalizer, o), newTaken(), figures, newHooking(), seen, newSilence()}
 	if err := p.setup(mgr, changes); err != nil {
 		return fmt.Errorf("setting up the controller of BackupPolicy: %w", err)
 	}
@@ -58,6 +58,16 @@ func Setup(mgr ctrl.Manager, o Options) error {
 
 // keyOf an object, for messages.
 func keyOf(o client.Object) string { return o.GetNamespace() + "/" + o.GetName() }
+
+// older is a total order, so that of two objects of a kind exactly one comes first: of those of the same second, that whose name
+// does.
+func older(a, b client.Object) bool {
+	made, other := a.GetCreationTimestamp(), b.GetCreationTimestamp()
+	if !made.Equal(&other) {
+		return made.Before(&other)
+	}
+	return keyOf(a) < keyOf(b)
+}
 
 // metadataOf is the type whose metadata alone is cached: contents are read when they are needed.
 func metadataOf(kind string) *metav1.PartialObjectMetadata {

@@ -79,9 +79,14 @@ func Backup(p *v1alpha1.BackupPolicy, f BackupFacts) (Set, error) {
 	}
 	for _, o := range set.Objects {
 		for _, other := range stack.Objects {
-			if RefOf(o) == RefOf(other) {
-				return Set{}, &InvalidError{Field: "metadata.name", Value: p.Name, Reason: fmt.Sprintf("makes a %s, which stack %s has itself", RefOf(o), f.Stack.Name)}
+			if RefOf(o) != RefOf(other) {
+				continue
 			}
+			field, value := "metadata.name", p.Name
+			if q := f.Request; q != nil && o.GetName() == BackupTargetName(p.Name, q.Into) {
+				field, value = requestField+"into", q.Into
+			}
+			return Set{}, &InvalidError{Field: field, Value: value, Reason: fmt.Sprintf("makes a %s, which stack %s has itself", RefOf(o), f.Stack.Name)}
 		}
 	}
 	set.Secrets, _ = r.facts.copies(refs)

@@ -64,6 +64,10 @@ func (p *pod) container(name string) *corev1.Container {
 func (a access) Logs(ctx context.Context, ref backend.PodRef, o backend.LogOptions) (io.ReadCloser, error) {
 	a.world.mu.Lock()
 	defer a.world.mu.Unlock()
+	if n := a.world.faults.logs[ref.Owner.String()]; n > 0 {
+		a.world.faults.logs[ref.Owner.String()] = n - 1
+		return nil, context.DeadlineExceeded
+	}
 	p, err := a.find(ctx, ref, o.Container)
 	if err != nil {
 		return nil, err

@@ -13,8 +13,10 @@ import (
 type faults struct {
 	applies int
 	fail    map[int]error
-	delay   time.Duration
-	deaf    bool
+	// logs that can not be read any more, by owner.
+	logs  map[string]int
+	delay time.Duration
+	deaf  bool
 }
 
 // FailApply makes the nth Apply from now fail with err before it does anything; 1 is the next.
@@ -25,6 +27,18 @@ func (w *World) FailApply(n int, err error) {
 		w.faults.fail = map[int]error{}
 	}
 	w.faults.fail[w.faults.applies+n] = err
+}
+
+// FailLogs makes the next n looks at logs of an owner's pods fail, and tells how many were still to fail.
+func (w *World) FailLogs(owner manifests.Owner, n int) (left int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.faults.logs == nil {
+		w.faults.logs = map[string]int{}
+	}
+	left = w.faults.logs[owner.String()]
+	w.faults.logs[owner.String()] = n
+	return left
 }
 
 // DelayApply makes every Apply take d longer, or until its context ends.
