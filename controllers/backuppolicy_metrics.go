@@ -11,7 +11,7 @@ import (
 
 // policyFigures are what metrics tell of each policy.
 type policyFigures struct {
-	first, success, next, verified, snapshots, bytes, free, failed *prometheus.GaugeVec
+	first, success, next, verified, snapshots, bytes, free, failed, findings *prometheus.GaugeVec
 }
 
 // newPolicyFigures are known to the metrics of controller-runtime from their first use; others share them.
@@ -38,6 +38,7 @@ func newPolicyFigures() (policyFigures, error) {
 		snapshots: gauge("snapshots", "Snapshots that there are."),
 		bytes:     gauge("repository_bytes", "Size of the repository."),
 		free:      gauge("repository_free_bytes", "Room that is left where the repository is; absent where nobody knows."),
+		findings:  gauge("findings", "Damage and differences that were found, and that no verification of at least the same coverage has cleared."),
 		failed:    gauge("failed", "1 if the newest operation of this kind failed, else 0.", "operation"),
 	}, failed
 }
@@ -60,6 +61,7 @@ func (f policyFigures) note(p *v1alpha1.BackupPolicy, status *v1alpha1.BackupPol
 	set(f.verified, 0)
 	when(f.verified, status.LastVerified)
 	set(f.snapshots, float64(status.Snapshots))
+	set(f.findings, float64(len(status.Findings)))
 	if status.Bytes > 0 {
 		set(f.bytes, float64(status.Bytes))
 	}
@@ -68,7 +70,7 @@ func (f policyFigures) note(p *v1alpha1.BackupPolicy, status *v1alpha1.BackupPol
 	}
 	failed := map[v1alpha1.BackupOperation]float64{}
 	for _, o := range status.Last {
-		if !o.Succeeded {
+		if !o.Succeeded && !madeUpFor(o, status.Last) {
 			failed[o.Operation] = 1
 		} else if _, ok := failed[o.Operation]; !ok {
 			failed[o.Operation] = 0
@@ -82,7 +84,7 @@ func (f policyFigures) note(p *v1alpha1.BackupPolicy, status *v1alpha1.BackupPol
 // forget a policy that is gone.
 func (f policyFigures) forget(policy types.NamespacedName) {
 	of := prometheus.Labels{"namespace": policy.Namespace, "policy": policy.Name}
-	for _, g := range []*prometheus.GaugeVec{f.first, f.success, f.next, f.verified, f.snapshots, f.bytes, f.free, f.failed} {
+	for _, g := range []*prometheus.GaugeVec{f.first, f.success, f.next, f.verified, f.snapshots, f.bytes, f.free, f.failed, f.findings} {
 		g.DeletePartialMatch(of)
 	}
 }

@@ -40,6 +40,7 @@ type (
 		AccessKeyFile string `json:"accessKeyFile"`
 		SecretKeyFile string `json:"secretKeyFile"`
 		CAFile        string `json:"caFile,omitempty"`
+		PathStyle     *bool  `json:"pathStyle,omitempty"`
 	}
 	backupSource struct {
 		Name string `json:"name"`
@@ -86,8 +87,8 @@ func (r *backupRenderer) programConfig() string {
 	if spec.Schedule != nil {
 		c.TimeZone = spec.Schedule.TimeZone
 	}
-	if spec.Repository.S3 == nil {
-		c.Archives = &backupArchives{Dir: backupRepository + "/archives"}
+	if dir := archivesDir(p); dir != "" {
+		c.Archives = &backupArchives{Dir: dir}
 		if spec.Archives != nil {
 			c.Archives.Keep = spec.Archives.Keep
 		}
@@ -108,6 +109,17 @@ func backupSourceName(namespace, stack string) string {
 	return namespace + "-" + stack
 }
 
+// archivesDir is the folder of archives in the container; empty where there is no place for them.
+func archivesDir(p *v1alpha1.BackupPolicy) string {
+	switch {
+	case p.Spec.Archives != nil && p.Spec.Archives.HostPath != "":
+		return backupArchiveDir
+	case p.Spec.Repository.S3 == nil:
+		return backupRepository + "/archives"
+	}
+	return ""
+}
+
 func passwordFile(p *v1alpha1.BackupPolicy) string {
 	ref := backupPassword(p)
 	return secretFile(v1alpha1.KeyRef{Name: ref.Name, Key: ref.Keys[0]})
@@ -118,7 +130,7 @@ func backupPlace(s *v1alpha1.S3Bucket, path string) backupLocation {
 		return backupLocation{Path: path}
 	}
 	b := &backupBucket{
-		Endpoint: s.Endpoint, Bucket: s.Bucket, Prefix: s.Prefix, Region: s.Region,
+		Endpoint: s.Endpoint, Bucket: s.Bucket, Prefix: s.Prefix, Region: s.Region, PathStyle: s.PathStyle,
 		AccessKeyFile: secretFile(v1alpha1.KeyRef{Name: s.CredentialsSecretName, Key: KeyAccess}),
 		SecretKeyFile: secretFile(v1alpha1.KeyRef{Name: s.CredentialsSecretName, Key: KeySecret}),
 	}

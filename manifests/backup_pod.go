@@ -19,6 +19,7 @@ const (
 	backupVolumes    = "/volumes"    // what is backed up, each volume under its name
 	backupRepository = "/repository" // the repository and archives
 	backupCopies     = "/copies"     // copies on the host, each under its name
+	backupArchiveDir = "/archives"   // archives, where they are not beside the repository
 	backupTarget     = "/restore"
 	backupScratch    = "/scratch"
 )
@@ -65,6 +66,9 @@ func (r *backupRenderer) places(pod *corev1.PodSpec) {
 		mount(pod, claimVolumeOf(BackupRepositoryName(r.policy.Name)), backupRepository, false)
 	case repository.HostPath != "":
 		mount(pod, hostFolder("repository", repository.HostPath), backupRepository, false)
+	}
+	if a := r.policy.Spec.Archives; a != nil && a.HostPath != "" {
+		mount(pod, hostFolder("archives", a.HostPath), backupArchiveDir, false)
 	}
 	for _, c := range r.policy.Spec.Copies {
 		if c.HostPath != "" {

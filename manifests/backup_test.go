@@ -121,7 +121,7 @@ func TestInvalidBackup(t *testing.T) {
 		"spec.repository: must have exactly one":      func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Repository.HostPath = "/srv" },
 		"spec.copies[0]: must have exactly one":       func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Copies[0].HostPath = "/srv" },
 		"spec.copies[1].name: \"offsite\" is already": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) { p.Spec.Copies[1].Name = "offsite" },
-		"spec.archives: need a repository with size": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+		"spec.archives: need a hostPath": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
 			p.Spec.Archives = &v1alpha1.BackupArchives{Keep: 1}
 			p.Spec.Repository = v1alpha1.BackupRepository{S3: p.Spec.Copies[0].S3}
 		},
@@ -143,6 +143,20 @@ func TestInvalidBackup(t *testing.T) {
 		"copies[1].hostPath: \"/srv\" is where the rep": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
 			p.Spec.Repository = v1alpha1.BackupRepository{HostPath: "/srv"}
 			p.Spec.Copies[1].HostPath = "/srv"
+		},
+		"spec.copies[0].s3: \"https://s3.example.com backups mockup/\" is where the rep": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			s := *p.Spec.Copies[0].S3
+			s.Endpoint = "https://S3.example.com:443/"
+			p.Spec.Repository, p.Spec.Archives = v1alpha1.BackupRepository{S3: &s}, nil
+		},
+		"spec.copies[2].hostPath: \"/srv/copies\" is where copy disk is": func(p *v1alpha1.BackupPolicy, _ *BackupFacts) {
+			p.Spec.Copies[1].HostPath = "/srv/copies"
+			p.Spec.Copies = append(p.Spec.Copies, v1alpha1.BackupCopy{Name: "again", HostPath: "/srv/copies"})
+		},
+		`request.into: "store" makes a PersistentVolumeClaim/mockup-store, which stack mockup has itself`: func(p *v1alpha1.BackupPolicy, f *BackupFacts) {
+			p.Name = "mockup"
+			f.Stack.Spec.Volumes = append(f.Stack.Spec.Volumes, v1alpha1.Volume{Name: "store", Size: ptr(resource.MustParse("1Gi"))})
+			*f.Request = v1alpha1.BackupRequest{ID: "r", Operation: v1alpha1.BackupRestore, Volume: "mime-storage", Into: "store"}
 		},
 		`metadata.name: "mockup" makes a PersistentVolumeClaim/mockup-repository, which stack mockup has itself`: func(p *v1alpha1.BackupPolicy, f *BackupFacts) {
 			p.Name = "mockup"
@@ -168,5 +182,49 @@ func TestBackupMissesItsSecrets(t *testing.T) {
 	var missing *MissingError
 	if !errors.As(err, &missing) || len(missing.References) != 2 {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// TestSourcesOfBackupsAreUnambiguous: no two stacks have the same, and that of most is what it was.
+func TestSourcesOfBackupsAreUnambiguous(t *testing.T) {
+	seen := map[string]string{}
+	for _, s := range [][2]string{{"default", "mockup"}, {"a-b", "c"}, {"a", "b-c"}, {"a-b-c", "d"}, {"a-b", "c-d"}, {"a", "b-c-d"}} {
+		name := backupSourceName(s[0], s[1])
+		if other, is := seen[name]; is {
+			t.Errorf("%v and %s are both %s", s, other, name)
+		}
+		seen[name] = s[0] + "/" + s[1]
+	}
+	if seen["default-mockup"] == "" {
+		t.Error("repositories of before are not known again")
+	}
+}
+
+// TestArchivesOfABucket are in a folder of the host.
+func TestArchivesOfABucket(t *testing.T) {
+	c := readCase(t, "testdata/backup/restore.in.yaml")
+	*c.request = v1alpha1.BackupRequest{ID: "e", Operation: v1alpha1.BackupExport, Snapshot: "4ab3c0ffee"}
+	if _, err := Backup(c.policy, c.backupFacts()); err == nil || !strings.Contains(err.Error(), "needs spec.archives.hostPath") {
+		t.Errorf("got %v", err)
+	}
+	c.policy.Spec.Archives = &v1alpha1.BackupArchives{HostPath: "/srv/archives"}
+	set, _ := Backup(c.policy, c.backupFacts())
+	job := backupJob(set)
+	if job == nil {
+		t.Fatal("nothing is exported")
+	}
+	pod, mounted := job.Spec.Template.Spec, ""
+	for _, m := range pod.Containers[0].VolumeMounts {
+		for _, v := range pod.Volumes {
+			if v.Name == m.Name && v.HostPath != nil {
+				mounted += v.HostPath.Path + " at " + m.MountPath
+			}
+		}
+	}
+	if mounted != "/srv/archives at /archives" {
+		t.Errorf("mounted is %q", mounted)
+	}
+	if _, printed := render(t, c); !strings.Contains(string(printed), `"dir": "/archives"`) || strings.Contains(string(printed), `"keep"`) {
+		t.Error("the program is told otherwise")
 	}
 }

@@ -82,9 +82,10 @@ func (v *validator) backupPlaces(p *v1alpha1.BackupPolicy) {
 	if places != 1 {
 		v.reject("spec.repository", "", "must have exactly one of size, hostPath and s3")
 	}
-	if p.Spec.Archives != nil && p.Spec.Repository.S3 != nil {
-		v.reject("spec.archives", "", "need a repository with size or hostPath, beside which they are kept")
+	if p.Spec.Archives != nil && archivesDir(p) == "" {
+		v.reject("spec.archives", "", "need a hostPath where the repository is in a bucket")
 	}
+	taken := map[string]string{BackupPlace(p.Spec.Repository.S3, p.Spec.Repository.HostPath): "is where the repository itself is"}
 	for i, c := range p.Spec.Copies {
 		field := fmt.Sprintf("spec.copies[%d]", i)
 		v.label(field+".name", c.Name)
@@ -92,9 +93,14 @@ func (v *validator) backupPlaces(p *v1alpha1.BackupPolicy) {
 		if (c.HostPath == "") == (c.S3 == nil) {
 			v.reject(field, "", "must have exactly one of hostPath and s3")
 		}
-		if c.HostPath != "" && c.HostPath == p.Spec.Repository.HostPath {
-			v.reject(field+".hostPath", c.HostPath, "is where the repository itself is")
+		place, at, value := BackupPlace(c.S3, c.HostPath), field+".hostPath", c.HostPath
+		if c.S3 != nil {
+			at, value = field+".s3", fmt.Sprintf("%s %s %s", c.S3.Endpoint, c.S3.Bucket, c.S3.Prefix)
 		}
+		if how, is := taken[place]; is && place != "" {
+			v.reject(at, value, how)
+		}
+		taken[place] = "is where copy " + c.Name + " is"
 	}
 }
 
@@ -122,8 +128,8 @@ func ValidateBackupRequest(p *v1alpha1.BackupPolicy, q *v1alpha1.BackupRequest) 
 			v.reject(fmt.Sprintf("request.paths[%d]", i), path, `must be a relative path without ".."`)
 		}
 	}
-	if q.Operation == v1alpha1.BackupExport && p.Spec.Repository.S3 != nil {
-		v.reject("request.operation", string(q.Operation), "needs a repository with size or hostPath, beside which the archive is put")
+	if q.Operation == v1alpha1.BackupExport && archivesDir(p) == "" {
+		v.reject("request.operation", string(q.Operation), "needs spec.archives.hostPath where the repository is in a bucket: the archive is put there")
 	}
 	v.restoreRequest(p, q)
 	return errors.Join(v.errs...)

@@ -40,9 +40,15 @@ func (r *addonRenderer) backupAlerts() rulefmt.RuleGroup {
 			description: "The newest run of {{ $labels.policy }} failed. What was backed up before is there.",
 		}),
 		about(alert{
-			name: "BackupVerificationFailed", severity: severityCritical, wait: time.Minute, expr: failed("verify|test-restore"),
+			name: "BackupVerificationFailed", severity: severityCritical, wait: time.Minute, expr: "mockup_backup_findings" + of + " > 0",
 			summary:     "What backup {{ $labels.policy }} keeps is not what was stored",
-			description: "A verification or a test restore of {{ $labels.policy }} failed. Files may not come back from it.",
+			description: "Damage was found in {{ $labels.policy }}, or files that came back otherwise, and nothing has cleared that. Files may not come back from it.",
+		}),
+		about(alert{
+			name: "BackupVerificationIncomplete", severity: severityWarning, wait: time.Minute,
+			expr:        failed("verify|test-restore") + " unless max by (policy, stack, namespace) (mockup_backup_findings" + of + ") > 0",
+			summary:     "Backup {{ $labels.policy }} could not be verified",
+			description: "The newest verification or test restore of {{ $labels.policy }} ended before its end. What is kept may be well; nobody knows.",
 		}),
 		about(alert{
 			name: "BackupNotVerified", severity: severityWarning, wait: time.Minute,

@@ -47,7 +47,7 @@ type BackupPolicyList struct {
 
 // BackupPolicySpec is what should be backed up, when, and where to.
 //
-// +kubebuilder:validation:XValidation:rule=`!has(self.archives) || !has(self.repository.s3)`,fieldPath=`.archives`,message=`need a repository with size or hostPath, beside which they are kept`
+// +kubebuilder:validation:XValidation:rule=`!has(self.archives) || !has(self.repository.s3) || has(self.archives.hostPath)`,fieldPath=`.archives`,message=`need a hostPath where the repository is in a bucket`
 type BackupPolicySpec struct {
 	// stackRef names the stack whose volumes are backed up, in the policy's namespace. It can not be changed later.
 	// +required
@@ -70,7 +70,8 @@ type BackupPolicySpec struct {
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[1-9][0-9]{0,4}[smh]$') && duration(self) >= duration('1m') && duration(self) <= duration('168h')`,message=`must be from 1m to 168h, e.g. 90m`
 	Deadline string `json:"deadline,omitempty"`
-	// repository is where snapshots are kept, encrypted and each content once. It can not be changed later.
+	// repository is where snapshots are kept, encrypted and each content once. It can not be changed later, but for how a bucket is
+	// reached: its server may move, and what is found there is the same repository or is left alone.
 	// +required
 	Repository BackupRepository `json:"repository"`
 	// copies of the repository elsewhere, made equal to it at the end of each run.
@@ -99,7 +100,7 @@ type BackupPolicySpec struct {
 	// hooks are run in services around each run, e.g. to have a database write down what it holds.
 	// +optional
 	Hooks BackupHooks `json:"hooks,omitzero"`
-	// bandwidth is the most that is written to the repository and its copies in a second, in bytes, e.g. 10Mi.
+	// bandwidth is the most that is written to the repository and its copies in a second, and read from them, in bytes, e.g. 10Mi.
 	// +optional
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=20
@@ -112,8 +113,8 @@ type BackupPolicySpec struct {
 	// verification of what is kept, beside the check of structure that follows each run.
 	// +optional
 	Verification BackupVerification `json:"verification,omitzero"`
-	// archives are portable copies of each volume, <volume>-backup-YYYYMMDD_HHMMSS.tar.gz, beside the repository. They are
-	// not encrypted.
+	// archives are portable copies of each volume, <volume>-backup-YYYYMMDD_HHMMSS.tar.gz, beside the repository or in a folder of
+	// the host. They are not encrypted.
 	// +optional
 	Archives *BackupArchives `json:"archives,omitempty"`
 	// historyLimit is the number of operations that status remembers. The default is 10.
@@ -228,6 +229,10 @@ type S3Bucket struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-zA-Z0-9-]+$')`,message=`must be the name of a region, e.g. eu-south-1`
 	Region string `json:"region,omitempty"`
+	// pathStyle is how the bucket is named to the server: true in the path, false in the host name. By default it is the host name for
+	// Amazon and other clouds that want it, and the path for everybody else.
+	// +optional
+	PathStyle *bool `json:"pathStyle,omitempty"`
 	// credentialsSecretName names a Secret with the keys access-key and secret-key.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
@@ -352,10 +357,19 @@ type BackupSample struct {
 }
 
 // BackupArchives are portable copies of snapshots.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.keep) || has(self.hostPath)`,message=`must have keep, hostPath or both`
 type BackupArchives struct {
-	// keep is the number of newest archives of each volume that are kept.
-	// +required
+	// keep has each run make an archive of each volume, and is the number of newest ones that are kept. Without it, archives are made
+	// when somebody asks, and all are kept.
+	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
-	Keep int32 `json:"keep"`
+	Keep int32 `json:"keep,omitempty"`
+	// hostPath is a folder of the host for them, which has to be there. The default is the folder archives beside the repository. A
+	// repository in a bucket has no such place, so that there are archives of it only with a hostPath.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule=`self.startsWith('/') && self != '/' && !self.contains('//') && !self.endsWith('/') && !self.matches('(^|/)[.]{1,2}(/|$)') && !self.matches('[[:cntrl:]:]')`,message=`must be an absolute path without "//", ".", "..", ":" and a "/" at its end, e.g. /srv/archives`
+	HostPath string `json:"hostPath,omitempty"`
 }

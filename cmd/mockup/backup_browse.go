@@ -48,7 +48,7 @@ func newBackupBrowse(a *app) *cobra.Command {
 			return err
 		}
 		if !outcome.Succeeded {
-			return printOutcome(a.out, formText, outcome)
+			return printOutcome(a.out, *output, outcome)
 		}
 		entries, err := readEntries(cmd.Context(), socket, policy)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -37,32 +38,62 @@ func (a *app) have(ctx context.Context, w *waitOptions, args []string, q v1alpha
 	if err := manifests.ValidateBackupRequest(policy, &q); err != nil {
 		return nil, nil, none, &exitError{exitUsage, err}
 	}
-	if err := ask(ctx, c, policy, q); err != nil {
-		return nil, nil, none, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	policy, outcome, err := awaitBackup(ctx, c, policy, q, &backupProgress{w: a.err})
+	progress := &backupProgress{w: a.err}
+	if err := ask(ctx, c, policy, q, progress); err != nil {
+		return nil, nil, none, err
+	}
+	policy, outcome, err := awaitBackup(ctx, c, policy, q, progress)
 	return c, policy, outcome, err
 }
 
-// ask for an operation by an annotation.
-func ask(ctx context.Context, c client.Writer, policy *v1alpha1.BackupPolicy, q v1alpha1.BackupRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
+// ask for an operation by an annotation, when the one before has been taken up: there is room for one.
+func ask(ctx context.Context, c client.Client, policy *v1alpha1.BackupPolicy, q v1alpha1.BackupRequest, progress *backupProgress) error {
 	text, err := json.Marshal(q)
 	if err != nil {
 		return fmt.Errorf("writing the request: %w", err)
+	}
+	ticker := time.NewTicker(backupPeriod)
+	defer ticker.Stop()
+	for {
+		done, err := askOnce(ctx, c, policy, string(text), progress)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("asking backup %s for %s: another request is still waiting to be taken up, and would be lost: %w", keyOf(policy), q.Operation, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// askOnce tells whether the request is written down. It is not where another one waits, or somebody else was faster.
+func askOnce(ctx context.Context, c client.Client, policy *v1alpha1.BackupPolicy, text string, progress *backupProgress) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := c.Get(ctx, client.ObjectKeyFromObject(policy), policy); err != nil {
+		return false, fmt.Errorf("reading backup %s: %w", keyOf(policy), err)
+	}
+	if waiting := policy.Annotations[manifests.AnnotationBackupRequest]; waiting != "" && waiting != policy.Status.HandledRequest {
+		progress.say("waiting for another request to be taken up")
+		return false, nil
 	}
 	before := policy.DeepCopy()
 	if policy.Annotations == nil {
 		policy.Annotations = map[string]string{}
 	}
-	policy.Annotations[manifests.AnnotationBackupRequest] = string(text)
-	if err := c.Patch(ctx, policy, client.MergeFrom(before), client.FieldOwner(fieldManager)); err != nil {
-		return fmt.Errorf("annotating backup %s: %w", keyOf(policy), err)
+	policy.Annotations[manifests.AnnotationBackupRequest] = text
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	err := c.Patch(ctx, policy, patch, client.FieldOwner(fieldManager))
+	if apierrors.IsConflict(err) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("annotating backup %s: %w", keyOf(policy), err)
+	}
+	return true, nil
 }
 
 // awaitBackup waits until an operation has ended.

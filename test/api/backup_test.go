@@ -77,8 +77,16 @@ func policyCases() []refusal {
 			name:     "archives are beside the repository",
 			accepted: one("spec.archives.keep", "1"),
 			refused:  append(slices.Clone(inBucket), "spec.archives.keep=1"),
-			field:    "spec.archives", reason: "need a repository with size or hostPath",
+			field:    "spec.archives", reason: "need a hostPath where the repository is in a bucket",
 		},
+		{
+			name:     "archives of a bucket are on the host",
+			accepted: append(slices.Clone(inBucket), "spec.archives.hostPath=/srv/archives"),
+			refused:  append(slices.Clone(inBucket), "spec.archives.keep=1"),
+			field:    "spec.archives", reason: "need a hostPath where the repository is in a bucket",
+		},
+		values("archives are made, or have a place", "spec.archives", "{hostPath: /srv/archives}", "{}", "must have keep, hostPath or both"),
+		values("archives' folder is a path", "spec.archives", "{hostPath: /srv/archives}", "{hostPath: srv}", "must be an absolute path").at("spec.archives.hostPath"),
 		values("password's Secret has a name", "spec.encryption.passwordSecret", "{name: s.t, key: k}", "{name: S, key: k}", "must be the name of an object").
 			at("spec.encryption.passwordSecret.name"),
 		values("password's Secret has a key", "spec.encryption.passwordSecret", "{name: s, key: a.b_c}", "{name: s, key: a/b}", "must be a key").
