@@ -100,7 +100,9 @@ func (r *request) apply(c *engine.Config) {
 	}
 	c.From = r.from
 	c.Verify = engine.Verify{Mode: r.mode, Percent: r.percent}
-	c.Restore = engine.Restore{Snapshot: r.snapshot, AsOf: r.asOf, Paths: r.paths, Scratch: r.scratch, InPlace: r.inPlace, RollBack: r.rollBack}
+	c.Restore = engine.Restore{
+		Snapshot: r.snapshot, AsOf: r.asOf, Paths: r.paths, Scratch: r.scratch, InPlace: r.inPlace, RollBack: r.rollBack, OnlyEmpty: c.Restore.OnlyEmpty,
+	}
 }
 
 // code 2 says that another try would end like this one.
