@@ -51,6 +51,11 @@ func newBackupBrowse(a *app) *cobra.Command {
 			return printOutcome(a.out, *output, outcome)
 		}
 		entries, err := readEntries(cmd.Context(), socket, policy)
+		var failed *browseError
+		if errors.As(err, &failed) {
+			outcome.Succeeded, outcome.Reason, outcome.Message = false, failed.reason, failed.message
+			return printOutcome(a.out, *output, outcome)
+		}
 		if err != nil {
 			return err
 		}
@@ -70,6 +75,11 @@ type backupEntry struct {
 	Modified int64  `json:"modified"`
 	Target   []byte `json:"target,omitempty"`
 }
+
+// browseError is what the program of backups says of why there is no list.
+type browseError struct{ reason, message string }
+
+func (e *browseError) Error() string { return e.message }
 
 // readEntries reads what a Job has printed, and tells whether it is all of it.
 func readEntries(ctx context.Context, socket string, policy *v1alpha1.BackupPolicy) ([]backupEntry, error) {
@@ -98,9 +108,9 @@ func decodeEntries(log io.Reader) ([]backupEntry, error) {
 		var line struct {
 			Entries []byte
 			Result  *struct {
-				Succeeded bool
-				Error     string
-				Entries   int
+				Succeeded     bool
+				Reason, Error string
+				Entries       int
 			}
 		}
 		if json.Unmarshal(text, &line) == nil && line.Entries != nil {
@@ -113,7 +123,7 @@ func decodeEntries(log io.Reader) ([]backupEntry, error) {
 		if r := line.Result; r != nil {
 			switch {
 			case !r.Succeeded:
-				return nil, errors.New(r.Error)
+				return nil, &browseError{r.Reason, r.Error}
 			case r.Entries != len(entries):
 				return nil, fmt.Errorf("of %d files only %d could be read: name fewer by --path", r.Entries, len(entries))
 			}

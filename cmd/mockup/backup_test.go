@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -52,6 +53,11 @@ func TestEntriesAreReadWholeOrNotAtAll(t *testing.T) {
 		if _, err := decodeEntries(strings.NewReader(log)); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("want %q, got %v", what, err)
 		}
+	}
+	_, err = decodeEntries(strings.NewReader(`{"result":{"succeeded":false,"reason":"SnapshotMissing","error":"there is none"}}`))
+	var failed *browseError
+	if !errors.As(err, &failed) || failed.reason != "SnapshotMissing" || failed.message != "there is none" {
+		t.Errorf("the reason is lost: %v", err)
 	}
 }
 

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"mockup.dev/mockup/api/v1alpha1"
@@ -141,9 +144,13 @@ func (p *backupProgress) say(line string) {
 }
 
 func (p *backupProgress) wait(policy *v1alpha1.BackupPolicy) {
+	stalled := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionStalled)
+	found := []string{v1alpha1.ReasonVerificationFailed, v1alpha1.ReasonRepositoryMissing} // keep nothing from being done
 	switch run := policy.Status.Run; {
 	case run != nil:
 		p.say(fmt.Sprintf("waiting for %s %s to end", run.Operation, run.ID))
+	case stalled != nil && stalled.Status == metav1.ConditionTrue && !slices.Contains(found, stalled.Reason):
+		p.say("waiting: " + stalled.Message)
 	default:
 		p.say("waiting for the operator")
 	}

@@ -1,7 +1,7 @@
 package backup
 
 import (
-	"encoding/base64"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"mockup.dev/mockup/api/v1alpha1"
-	"mockup.dev/mockup/manifests"
 	"mockup.dev/mockup/test/stacktest"
 )
 
@@ -30,7 +30,7 @@ const nodeAddress = "172.18.0.1"
 // TestBackups is one story, since a stack takes its time to come up.
 func TestBackups(t *testing.T) {
 	s := sample(t)
-	b := &backups{Stack: s, t: t}
+	b := &backups{Stack: s, t: t, whole: t}
 	b.prepare()
 	for _, step := range []struct {
 		name string
@@ -39,7 +39,8 @@ func TestBackups(t *testing.T) {
 		{"a run that is asked for", b.first}, {"the second run stores what changed", b.second},
 		{"hooks", b.hooks}, {"the schedule fires", b.schedule}, {"a restore is identical", b.restore}, {"the list of files", b.browse},
 		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"a disk that is full", b.fullDisk}, {"kills at any moment", b.kills}, {"a copy in a bucket", b.serverOfBuckets},
-		{"secrets stay secret", b.secrets},
+		{"Kopia's own command line", b.ownCommandLine}, {"while it runs", b.during}, {"files that are being written", b.written}, {"figures", b.figures},
+		{"repositories elsewhere", b.elsewhere}, {"secrets stay secret", b.secrets}, {"the stack goes", b.withoutTheStack},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
 			b.t = t
@@ -172,9 +173,12 @@ func (b *backups) schedule(t *testing.T) {
 		}
 		return n
 	}
-	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Schedule = &v1alpha1.BackupSchedule{Cron: "* * * * *"} })
+	before := runs() // of those that others have asked for
+	b.patch(func(p *v1alpha1.BackupPolicy) {
+		p.Spec.Schedule, p.Spec.HistoryLimit = &v1alpha1.BackupSchedule{Cron: "* * * * *"}, 50
+	})
 	b.until("a scheduled run", func() error {
-		if runs() == 0 {
+		if runs() == before {
 			return fmt.Errorf("next at %v", b.policy().Status.NextRun)
 		}
 		return nil
@@ -210,6 +214,15 @@ func (b *backups) restore(t *testing.T) {
 		}
 		same(t, into, files(tree(t, b.volume("default-mime-storage-"+into))), want)
 	}
+	must(t, os.WriteFile(filepath.Join(b.volume("default-mime-storage-again"), "somebody's"), nil, 0o600))
+	said, err := b.Mockup(t.Context(), "restore", "--into", "again")
+	if err == nil || !strings.Contains(said+err.Error(), "VolumeNotEmpty") {
+		t.Errorf("it was restored into a volume with something in it: %v: %s", err, said)
+	}
+	said, err = b.Mockup(t.Context(), "restore", "--into", "repository")
+	if err == nil || !strings.Contains(said+err.Error(), "is the volume of the repository") {
+		t.Errorf("it was restored into the repository: %v: %s", err, said)
+	}
 }
 
 func (b *backups) browse(t *testing.T) {
@@ -221,15 +234,30 @@ func (b *backups) browse(t *testing.T) {
 	if !strings.Contains(said, "extra/many/499") {
 		t.Error("the last file is missing")
 	}
+	said, err = b.Mockup(t.Context(), "backup", "browse", "--snapshot", "nosuch", "-o", "json")
+	var outcome v1alpha1.BackupOutcome
+	if err == nil || json.Unmarshal([]byte(said), &outcome) != nil || outcome.Succeeded || outcome.Reason != "SnapshotMissing" {
+		t.Errorf("of a snapshot that is not there it says %v: %s", err, said)
+	}
 }
 
 func (b *backups) verify(t *testing.T) {
 	if out := b.does("backup", "verify", "--percent", "100"); !strings.HasPrefix(out.Coverage, "5") {
 		t.Errorf("coverage %q", out.Coverage)
 	}
-	b.does("backup", "test")
 	if b.policy().Status.LastVerified == nil {
 		t.Error("it is not verified")
+	}
+	failed := make(chan error, 4)
+	for i := range cap(failed) { // at once, and none replaces another
+		args := []string{"backup", []string{"test", "verify"}[min(i, 1)], "--timeout", "90s"}
+		go func() {
+			_, err := b.Mockup(t.Context(), args...)
+			failed <- err
+		}()
+	}
+	for range cap(failed) {
+		must(t, <-failed)
 	}
 }
 
@@ -242,28 +270,49 @@ func (b *backups) export(t *testing.T) {
 	}
 }
 
-// damage takes a pack away: full verification names it, the policy is not ready, and the copy still has everything.
+// damage is named by its blob and stays known, whatever looks at less; the copy still has everything, and nothing is removed.
 func (b *backups) damage(t *testing.T) {
-	packs, err := filepath.Glob(filepath.Join(b.volume("default-mime-storage-repository"), "kopia", "p*", "*", "*.f"))
+	repository := filepath.Join(b.volume("default-mime-storage-repository"), "kopia")
+	packs, err := filepath.Glob(filepath.Join(repository, "p*", "*", "*.f"))
 	must(t, err)
 	if len(packs) == 0 {
 		t.Fatal("there is no pack")
 	}
+	name, _ := filepath.Rel(repository, packs[0])
+	id := strings.TrimSuffix(strings.ReplaceAll(name, "/", ""), ".f")
 	content, err := os.ReadFile(packs[0])
 	must(t, err)
-	must(t, os.Remove(packs[0]))
-	said, err := b.Mockup(t.Context(), "backup", "verify", "--percent", "100")
-	if err == nil || !strings.Contains(said+err.Error(), "is missing") {
-		t.Errorf("verification says %v: %s", err, said)
-	}
-	b.until("the policy not to be ready", func() error {
-		if b.ready() == nil {
-			return fmt.Errorf("it is ready")
+	flipped := slices.Clone(content)
+	flipped[len(flipped)/2] ^= 1
+	for how, spoil := range map[string]func() error{
+		"is missing": func() error { return os.Remove(packs[0]) }, "it is not what was stored": func() error { return os.WriteFile(packs[0], flipped, 0o600) },
+	} {
+		must(t, spoil())
+		said, err := b.Mockup(t.Context(), "backup", "verify", "--percent", "100")
+		if err == nil || !strings.Contains(said+err.Error(), id) {
+			t.Errorf("%s: verification does not name %s: %v: %s", how, id, err, said)
 		}
-		return nil
-	})
+		b.says(v1alpha1.ReasonVerificationFailed, id)
+		must(t, os.WriteFile(packs[0], content, 0o600))
+	}
+	before, err := filepath.Glob(filepath.Join(repository, "*", "*", "*.f"))
+	must(t, err)
+	b.does("backup", "verify") // all is there again; nobody has read it
+	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Retention = &v1alpha1.BackupRetention{KeepLatest: 1} })
+	snapshots := b.policy().Status.Snapshots
+	b.does("backup", "now")
+	b.says(v1alpha1.ReasonVerificationFailed, id)
+	if now := b.policy().Status.Snapshots; now != snapshots+1 {
+		t.Errorf("of %d snapshots and a new one there are %d: some were removed while damage was known", snapshots, now)
+	}
+	for _, blob := range before {
+		if _, err := os.Stat(blob); err != nil && strings.Contains(blob, "/p") {
+			t.Errorf("%v: it was removed while damage was known", err)
+		}
+	}
+	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Retention = nil })
 	b.does("backup", "verify", "--percent", "100", "--from", "disk")
-	must(t, os.WriteFile(packs[0], content, 0o600))
+	b.says(v1alpha1.ReasonVerificationFailed, id)
 	b.does("backup", "verify", "--percent", "100")
 	b.until("the policy to be ready again", b.ready)
 }
@@ -271,24 +320,52 @@ func (b *backups) damage(t *testing.T) {
 // rounds of kills.
 var rounds = flag.Int("rounds", 3, "how often something is killed")
 
-// kills the program that makes the backup, the operator or the control plane, at random moments. What was backed up before
+// kills the program that makes the backup, the operator and the control plane in turn, at random moments. What was backed up before
 // is restored identical, the repository is well, the next run succeeds, and nothing goes on for ever.
 func (b *backups) kills(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Retention = &v1alpha1.BackupRetention{KeepLatest: 1000} })
+	b.does("backup", "now")
+	old, wantOld := b.newest().ID, b.backedUp()
 	for i := range *rounds {
-		content := make([]byte, 24<<20)
-		for j := range content {
-			content[j] = byte(random.Uint32())
+		b.struck(t, random, i)
+		b.does("backup", "now")
+		b.does("backup", "verify", "--percent", "100")
+		want := b.backedUp()
+		for into, c := range map[string]struct {
+			snapshot []string
+			want     map[string]string
+		}{"after-kill": {nil, want}, "from-before-kill": {[]string{"--snapshot", old}, wantOld}} {
+			into = fmt.Sprint(into, "-", i)
+			b.does(append([]string{"restore", "--into", into}, c.snapshot...)...)
+			same(t, into, files(tree(t, b.volume("default-mime-storage-"+into))), c.want)
+			_, err := b.Podman(t.Context(), "volume", "rm", "default-mime-storage-"+into)
+			must(t, err)
 		}
-		must(t, os.WriteFile(filepath.Join(b.source(), "extra", fmt.Sprint("random-", i%3)), content, 0o640))
-		token, victim := fmt.Sprintf("kill-%d-%d", seed, i), random.IntN(3)
-		b.patch(func(p *v1alpha1.BackupPolicy) {
-			p.Annotations = map[string]string{manifests.AnnotationBackupRequest: token}
-		})
-		time.Sleep(time.Duration(random.Int64N(int64(4 * time.Second))))
-		t.Logf("round %d: killed %s", i, b.kill(victim))
+	}
+	large, err := filepath.Glob(filepath.Join(b.source(), "extra", "random-*")) // which take long to be read later
+	must(t, err)
+	for _, name := range large {
+		must(t, os.Remove(name))
+	}
+}
+
+// struck has a run begin and something killed in it; of the program itself, until one was really hit.
+func (b *backups) struck(t *testing.T, random *rand.Rand, round int) {
+	for attempt := range 10 {
+		b.random(fmt.Sprint("random-", round%3), 24)
+		token := fmt.Sprintf("kill-%d-%d-%d", time.Now().UnixNano(), round, attempt)
+		b.asks(token)
+		longest := 4 * time.Second
+		if round%3 == 0 {
+			b.awaitProgram()
+			longest = 1500 * time.Millisecond
+		}
+		time.Sleep(time.Duration(random.Int64N(int64(longest))))
+		victim, hit := b.kill(round % 3)
+		t.Logf("round %d: killed %s", round, victim)
 		b.until("what was killed to come to an end", func() error {
 			p := &v1alpha1.BackupPolicy{}
 			if err := b.API.Get(t.Context(), b.name, p); err != nil {
@@ -299,36 +376,35 @@ func (b *backups) kills(t *testing.T) {
 			}
 			return nil
 		})
-		b.does("backup", "now")
-		b.does("backup", "verify", "--percent", "100")
-		into := fmt.Sprint("after-kill-", i)
-		want := b.backedUp()
-		b.does("restore", "--into", into)
-		same(t, into, files(tree(t, b.volume("default-mime-storage-"+into))), want)
+		if hit && (round%3 != 0 || !b.policy().Status.History[0].Succeeded) {
+			return
+		}
 	}
+	t.Errorf("round %d: nothing was hit", round)
 }
 
-// kill one of three by SIGKILL, and say which.
-func (b *backups) kill(victim int) string {
+// kill one of three by SIGKILL, and say which, and whether there was something to be killed.
+func (b *backups) kill(victim int) (what string, hit bool) {
 	b.t.Helper()
 	if victim == 0 {
 		// By its owner: there is one program at most.
 		said, err := b.Podman(b.t.Context(), "ps", "--quiet", "--filter", "label=mockup.dev/component=backup")
 		must(b.t, err)
 		for _, id := range strings.Fields(said) {
-			_, _ = b.Podman(b.t.Context(), "kill", "--signal", "KILL", id) // it may just have ended
+			_, err := b.Podman(b.t.Context(), "kill", "--signal", "KILL", id)
+			hit = hit || err == nil // else it has just ended
 		}
-		return fmt.Sprintf("%d containers of the backup", len(strings.Fields(said)))
+		return fmt.Sprintf("%d containers of the backup", len(strings.Fields(said))), hit
 	}
 	program := []string{"", stacktest.Operator, stacktest.ControlPlane}[victim]
 	pid, err := b.PID(program)
 	must(b.t, err)
 	must(b.t, syscall.Kill(pid, syscall.SIGKILL))
-	return program
+	return program, true
 }
 
-// bucket starts a server of buckets that pods reach, and returns its address.
-func (b *backups) bucket() string {
+// bucket starts a server of buckets that pods reach, until the whole test has ended, and returns its address.
+func (b *backups) bucket(whole *testing.T) string {
 	b.t.Helper()
 	program := filepath.Join(b.Dir, "testserver")
 	build := exec.CommandContext(b.t.Context(), "go", "build", "-C", filepath.Join(b.Root(), "backup"), "-o", program, "./testserver")
@@ -339,7 +415,7 @@ func (b *backups) bucket() string {
 	const address = nodeAddress + ":9123"
 	server := exec.Command(program, address)
 	must(b.t, server.Start())
-	b.t.Cleanup(func() {
+	whole.Cleanup(func() {
 		_ = server.Process.Kill()
 		_ = server.Wait() // it was killed
 	})
@@ -355,11 +431,11 @@ func (b *backups) bucket() string {
 
 // serverOfBuckets adds a copy in a bucket: it comes to have every blob, and all is restored from it alone.
 func (b *backups) serverOfBuckets(t *testing.T) {
-	endpoint := b.bucket()
+	b.buckets = b.bucket(b.whole)
 	b.kubectl("create", "secret", "generic", "s3", "--from-literal=access-key=AKIDEXAMPLE", "--from-literal=secret-key="+secretKey)
 	b.patch(func(p *v1alpha1.BackupPolicy) {
 		p.Spec.Copies = append(p.Spec.Copies, v1alpha1.BackupCopy{Name: "offsite", S3: &v1alpha1.S3Bucket{
-			Endpoint: endpoint, Bucket: "backups", Prefix: "mockup/", CredentialsSecretName: "s3",
+			Endpoint: b.buckets, Bucket: "backups", Prefix: "mockup/", CredentialsSecretName: "s3",
 		}})
 	})
 	b.does("backup", "now")
@@ -374,18 +450,30 @@ const secretKey = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
 // secrets are neither in a status, an event nor a log.
 func (b *backups) secrets(t *testing.T) {
-	password := b.kubectl("get", "secret", "mime-storage-backup", "-o", "jsonpath={.data.password}")
-	plain, err := base64.StdEncoding.DecodeString(password)
-	must(t, err)
+	words := b.words()
 	places := map[string]string{
 		"policy": b.kubectl("get", "backuppolicies", "-o", "yaml"), "events": b.kubectl("get", "events", "-o", "yaml"),
 		"config maps": b.kubectl("get", "configmaps", "-o", "yaml"), "logs": b.Logs(),
 	}
 	for where, text := range places {
-		for _, secret := range []string{secretKey, string(plain), password} {
+		for _, secret := range words {
 			if strings.Contains(text, secret) {
 				t.Errorf("a secret is in %s", where)
 			}
 		}
+	}
+}
+
+// withoutTheStack the policy says so, and everything that was kept is.
+func (b *backups) withoutTheStack(t *testing.T) {
+	want := b.backedUp()
+	_, err := b.Delete(t.Context())
+	must(t, err)
+	b.says(v1alpha1.ReasonStackNotFound, "there is no MockupStack mockup")
+	same(t, "the volume without its stack", b.backedUp(), want)
+	b.equalCopy(filepath.Join(b.Dir, "copies"))
+	b.volume("default-mime-storage-again")
+	if words := b.words(); words[2] == "" {
+		t.Error("the password is gone")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -206,16 +205,6 @@ func (p *inPlace) packs() []string {
 	return found
 }
 
-// random content of so many MiB; it does not get smaller.
-func (p *inPlace) random(name string, size int) {
-	p.t.Helper()
-	content := make([]byte, size<<20)
-	for i := range content {
-		content[i] = byte(rand.Uint32())
-	}
-	must(p.t, os.WriteFile(filepath.Join(p.source(), "extra", name), content, 0o640))
-}
-
 // fails to restore a file that comes late, and whose content is damaged: half of the tree has been restored by then.
 func (p *inPlace) fails(t *testing.T) {
 	before := p.packs()
@@ -322,15 +311,14 @@ func (p *inPlace) kills(t *testing.T) {
 		p.random("slow", 16)
 		id := fmt.Sprint("kill-", i)
 		p.begin(id)
-		p.until("the program to run", func() error {
-			if said, err := p.Podman(t.Context(), "ps", "--quiet", "--filter", "label=mockup.dev/component=backup"); err != nil || said == "" {
-				return errors.Join(errors.New("it does not"), err)
-			}
-			return nil
-		})
+		p.awaitProgram()
 		time.Sleep(time.Duration(random.Int64N(int64(4 * time.Second))))
 		during := p.restored().Phase
-		t.Logf("round %d: killed %s during %s", i, p.kill(i%3), during)
+		victim, hit := p.kill(i % 3)
+		t.Logf("round %d: killed %s during %s", i, victim, during)
+		if !hit {
+			t.Errorf("round %d: nothing was hit", i)
+		}
 		end := p.ends(id)
 		t.Logf("round %d: %s after %d attempts", i, end.Phase, end.Attempts)
 		if end.Phase != v1alpha1.RestoreSucceeded {

@@ -8,7 +8,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +25,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/manifests"
 	"mockup.dev/mockup/test/stacktest"
 )
 
@@ -37,6 +40,10 @@ type backups struct {
 	*stacktest.Stack
 	t    *testing.T
 	name client.ObjectKey
+	// whole is the test that t may be a part of.
+	whole *testing.T
+	// buckets is the address of the server of buckets, when it has been started.
+	buckets string
 }
 
 // apply an object by kubectl.
@@ -51,9 +58,11 @@ func (b *backups) apply(o runtime.Object) {
 
 func (b *backups) kubectl(args ...string) string {
 	b.t.Helper()
-	config, err := b.Mockup(b.t.Context(), "kubeconfig")
+	ctx, cancel := context.WithTimeout(background(b.t), patience) // it cleans up, too
+	defer cancel()
+	config, err := b.Mockup(ctx, "kubeconfig")
 	must(b.t, err)
-	out, err := exec.CommandContext(b.t.Context(), "kubectl", append([]string{"--kubeconfig", config}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig", config}, args...)...).CombinedOutput()
 	if err != nil {
 		b.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -89,6 +98,35 @@ func (b *backups) does(args ...string) v1alpha1.BackupOutcome {
 	}
 	must(b.t, json.NewDecoder(strings.NewReader(said[at:])).Decode(&outcome))
 	return outcome
+}
+
+// asks for something by an annotation.
+func (b *backups) asks(request string) {
+	b.t.Helper()
+	b.patch(func(p *v1alpha1.BackupPolicy) {
+		p.Annotations = map[string]string{manifests.AnnotationBackupRequest: request}
+	})
+}
+
+// random content of so many MiB; it does not get smaller.
+func (b *backups) random(name string, size int) {
+	b.t.Helper()
+	content := make([]byte, size<<20)
+	for i := range content {
+		content[i] = byte(rand.Uint32())
+	}
+	must(b.t, os.WriteFile(filepath.Join(b.source(), "extra", name), content, 0o640))
+}
+
+// awaitProgram of a backup or a restore.
+func (b *backups) awaitProgram() {
+	b.t.Helper()
+	b.until("the program to run", func() error {
+		if !b.runs() {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 }
 
 // volume is the folder of one of Podman's volumes.

@@ -149,7 +149,7 @@ func run(ctx context.Context, words ...string) (string, error) {
 			err = ctx.Err()
 		}
 		said := strings.TrimSpace(complaint.String())
-		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(words[0]), strings.Join(words[1:], " "), err, said[max(0, len(said)-logTail):])
+		return strings.TrimSpace(out.String()), fmt.Errorf("%s %s: %w: %s", filepath.Base(words[0]), strings.Join(words[1:], " "), err, said[max(0, len(said)-logTail):])
 	}
 	return strings.TrimSpace(out.String()), nil
 }
