@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -278,12 +279,20 @@ func (b *backups) damage(t *testing.T) {
 	if len(packs) == 0 {
 		t.Fatal("there is no pack")
 	}
+	size := func(name string) int64 { // of the largest, of which a snapshot needs something
+		info, err := os.Stat(name)
+		must(t, err)
+		return info.Size()
+	}
+	slices.SortFunc(packs, func(a, b string) int { return cmp.Compare(size(b), size(a)) })
 	name, _ := filepath.Rel(repository, packs[0])
 	id := strings.TrimSuffix(strings.ReplaceAll(name, "/", ""), ".f")
 	content, err := os.ReadFile(packs[0])
 	must(t, err)
 	flipped := slices.Clone(content)
-	flipped[len(flipped)/2] ^= 1
+	for i := range flipped {
+		flipped[i] ^= 1
+	}
 	for how, spoil := range map[string]func() error{
 		"is missing": func() error { return os.Remove(packs[0]) }, "it is not what was stored": func() error { return os.WriteFile(packs[0], flipped, 0o600) },
 	} {
