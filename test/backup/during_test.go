@@ -25,8 +25,8 @@ import (
 
 // during a run that takes some seconds, its progress stands in the status, and no secret is where others look.
 func (b *backups) during(t *testing.T) {
-	b.random("slow", 7)
-	limit := resource.MustParse("1Mi")
+	b.random("slow", 48)
+	limit := resource.MustParse("8Mi")
 	archives := b.policy().Spec.Archives
 	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Bandwidth, p.Spec.Archives = &limit, nil })
 	defer b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Bandwidth, p.Spec.Archives = nil, archives })
@@ -57,7 +57,7 @@ func (b *backups) during(t *testing.T) {
 		return p.Phase == seen[0].Phase && p.Subject == seen[0].Subject && p.Bytes > seen[0].Bytes || p.Phase != seen[0].Phase || p.Subject != seen[0].Subject
 	})
 	known := slices.ContainsFunc(seen, func(p v1alpha1.BackupProgress) bool {
-		return p.Bytes > 0 && p.BytesPerSecond > 0 && p.TotalBytes >= p.Bytes
+		return p.Bytes > 0 && p.BytesPerSecond > 0 && p.TotalBytes > 0 // which is that of the last snapshot, as long as it is a guess
 	})
 	if !moved || !known {
 		t.Errorf("progress (moved: %t, known: %t): %+v", moved, known, seen)
