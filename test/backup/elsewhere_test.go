@@ -31,9 +31,8 @@ func (b *backups) elsewhere(t *testing.T) {
 	}})
 	down.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Deadline = "1m" })
 	down.asks("now")
-	yes := true
 	bucket := b.another(t, "bucket", v1alpha1.BackupRepository{S3: &v1alpha1.S3Bucket{
-		Endpoint: gate.address, Bucket: "backups", Prefix: "bucket/", PathStyle: &yes, CredentialsSecretName: "s3",
+		Endpoint: gate.address, Bucket: "backups", Prefix: "bucket/", CredentialsSecretName: "s3",
 	}})
 	bucket.ends("")
 	gate.denies.Store(true)
