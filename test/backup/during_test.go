@@ -47,6 +47,7 @@ func (b *backups) during(t *testing.T) {
 		}
 		return nil
 	})
+	must(t, os.Remove(filepath.Join(b.source(), "extra", "slow")))
 	if out := b.policy().Status.History[0]; !out.Succeeded {
 		t.Errorf("outcome %+v", out)
 	}
