@@ -40,7 +40,6 @@ type (
 		AccessKeyFile string `json:"accessKeyFile"`
 		SecretKeyFile string `json:"secretKeyFile"`
 		CAFile        string `json:"caFile,omitempty"`
-		PathStyle     *bool  `json:"pathStyle,omitempty"`
 	}
 	backupSource struct {
 		Name string `json:"name"`
@@ -130,7 +129,7 @@ func backupPlace(s *v1alpha1.S3Bucket, path string) backupLocation {
 		return backupLocation{Path: path}
 	}
 	b := &backupBucket{
-		Endpoint: s.Endpoint, Bucket: s.Bucket, Prefix: s.Prefix, Region: s.Region, PathStyle: s.PathStyle,
+		Endpoint: s.Endpoint, Bucket: s.Bucket, Prefix: s.Prefix, Region: s.Region,
 		AccessKeyFile: secretFile(v1alpha1.KeyRef{Name: s.CredentialsSecretName, Key: KeyAccess}),
 		SecretKeyFile: secretFile(v1alpha1.KeyRef{Name: s.CredentialsSecretName, Key: KeySecret}),
 	}

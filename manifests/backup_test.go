@@ -228,15 +228,3 @@ func TestArchivesOfABucket(t *testing.T) {
 		t.Error("the program is told otherwise")
 	}
 }
-
-// TestThePathStyleIsTold only where somebody has chosen.
-func TestThePathStyleIsTold(t *testing.T) {
-	c := readCase(t, "testdata/backup/restore.in.yaml")
-	for want, style := range map[string]*bool{"": nil, `"pathStyle": true`: ptr(true), `"pathStyle": false`: ptr(false)} {
-		c.policy.Spec.Repository.S3.PathStyle = style
-		_, printed := render(t, c)
-		if !strings.Contains(string(printed), want) || want == "" && strings.Contains(string(printed), "pathStyle") {
-			t.Errorf("of %q it is told\n%s", want, printed)
-		}
-	}
-}

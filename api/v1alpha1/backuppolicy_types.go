@@ -209,7 +209,8 @@ type BackupCopy struct {
 
 // S3Bucket is a place in a bucket.
 type S3Bucket struct {
-	// endpoint is the URL of the server. With http, nothing but the repository's own encryption protects what is sent.
+	// endpoint is the URL of the server. With http, nothing but the repository's own encryption protects what is sent. Buckets are
+	// named in the path, but in the host name for the clouds that want it so, e.g. Amazon's: no field has to say which.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^https?://[a-zA-Z0-9.-]+(:[1-9][0-9]{0,4})?/?$')`,message=`must be the URL of a server without a path, e.g. https://s3.example.com`
@@ -229,10 +230,6 @@ type S3Bucket struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-zA-Z0-9-]+$')`,message=`must be the name of a region, e.g. eu-south-1`
 	Region string `json:"region,omitempty"`
-	// pathStyle is how the bucket is named to the server: true in the path, false in the host name. By default it is the host name for
-	// Amazon and other clouds that want it, and the path for everybody else.
-	// +optional
-	PathStyle *bool `json:"pathStyle,omitempty"`
 	// credentialsSecretName names a Secret with the keys access-key and secret-key.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
