@@ -77,7 +77,7 @@ func (w *watched) data(t *testing.T, at time.Time) string {
 	var metrics, counts struct{ Data struct{ Result any } }
 	must(t, get(prometheus+"/api/v1/query", url.Values{"query": {`sum by (code) (last_over_time(http_requests_total{service="gateway"}[1h]))`}, "time": {instant}}, &metrics))
 	keep("requests", metrics.Data.Result)
-	must(t, get(loki+"/loki/api/v1/query", url.Values{"query": {`sum by (service) (count_over_time({service=~"writer|mime-server"} | json | round!="" [1h]))`}, "time": {instant}}, &counts))
+	must(t, get(loki+"/loki/api/v1/query", url.Values{"query": {`sum by (service) (count_over_time({service=~"writer|mime-server"} | json | round!="" | __error__="" [1h]))`}, "time": {instant}}, &counts))
 	keep("lines", counts.Data.Result)
 	var traces struct{ Data []trace }
 	must(t, get(jaeger+"/api/traces", url.Values{"service": {"sheep-by-" + string(v1alpha1.TraceOTLPHTTP)}, "lookback": {"2h"}}, &traces))

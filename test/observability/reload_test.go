@@ -44,8 +44,8 @@ func (w *watched) reload(t *testing.T) {
 // refused are changes that Alertmanager, or Prometheus, could not use: what was good goes on, all of it.
 func (w *watched) refused(t *testing.T) {
 	for field, edit := range map[string]func(*v1alpha1.ObservabilityAddonSpec){
-		"spec.alerting: Alertmanager refuses": func(s *v1alpha1.ObservabilityAddonSpec) {
-			s.Alerting.Receivers[0].PagerDuty.URL = "http:///nobody" // an address, but Alertmanager asks for a host
+		"is none of spec.alerting.receivers": func(s *v1alpha1.ObservabilityAddonSpec) {
+			s.Alerting.Routes[len(s.Alerting.Routes)-1].Receivers = []string{"unknown-receiver"}
 		},
 		"spec.objectives[4].service": func(s *v1alpha1.ObservabilityAddonSpec) {
 			s.Objectives = append(s.Objectives, v1alpha1.Objective{
