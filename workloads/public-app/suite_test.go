@@ -68,8 +68,11 @@ type reply struct {
 	body string
 }
 
-// visitor does not follow redirects.
-var visitor = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+// visitor does not follow redirects, and keeps no connection: a service may have the port of one that was killed before.
+var visitor = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
 // call sends a request; headers are pairs of key and value.
 func call(method, url string, body io.Reader, headers ...string) reply {
