@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path"
@@ -111,41 +110,6 @@ func (re *restoration) prove(ctx context.Context, r *repository, m *snapshot.Man
 		err = &Failure{Reason: ReasonDifferent, Err: fmt.Errorf("%d differences from what was backed up, the first: %s", len(differences), differences[0])}
 	}
 	return err
-}
-
-// full says that it is not the repository that has no room.
-func full(err error) error {
-	if noSpace(err) {
-		return &Failure{Reason: ReasonNoSpace, Err: err}
-	}
-	return err
-}
-
-// claimed is a file in a folder that is being restored into, until all is well.
-const claimed = ".mockup-restoring"
-
-// claim a folder in which nothing is, or what a restore that did not end has left.
-func claim(root string) error {
-	names, err := readNames(root)
-	if err != nil {
-		return fmt.Errorf("looking into the folder to restore into: %w", err)
-	}
-	begun := slices.Contains(names, claimed)
-	if names = slices.DeleteFunc(names, ignored); len(names) > 0 && !begun {
-		return &Failure{Reason: ReasonNotEmpty, Err: fmt.Errorf("there is something in the folder to restore into, e.g. %s: it wants a new one", names[0])}
-	}
-	if err := os.WriteFile(filepath.Join(root, claimed), nil, 0o600); err != nil {
-		return full(fmt.Errorf("claiming the folder to restore into: %w", err))
-	}
-	return nil
-}
-
-// release a folder that is what it should be: without the file, and with the time that removing it has changed.
-func (re *restoration) release() error {
-	if err := os.Remove(filepath.Join(re.root, claimed)); err != nil {
-		return fmt.Errorf("releasing the folder: %w", err)
-	}
-	return re.finish()
 }
 
 // pass goes once through the whole snapshot.
@@ -277,12 +241,6 @@ func (re *restoration) file(ctx context.Context, name string, meta Entry, e fs.F
 	return setAttributes(name, meta)
 }
 
-func same(a, b string) bool {
-	first, err1 := os.Lstat(a)
-	second, err2 := os.Lstat(b)
-	return err1 == nil && err2 == nil && os.SameFile(first, second)
-}
-
 // there tells whether a file looks as if it had been restored before. It only got its name and time when it was whole;
 // the comparison that follows reads it all the same.
 func (re *restoration) there(name string, meta Entry) bool {
@@ -313,89 +271,6 @@ func (re *restoration) replace(name string, create func(next string) error) erro
 		return os.Remove(next)
 	}
 	return os.Rename(next, name)
-}
-
-// write a file with all that belongs to it. Blocks of zeros are left out, so that what was sparse is again.
-func write(ctx context.Context, name string, e fs.File, meta Entry) error {
-	in, err := e.Open(ctx)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	size, err := sparseCopy(ctx, out, in)
-	if err == nil {
-		err = out.Truncate(size)
-	}
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return setAttributes(name, meta)
-}
-
-func sparseCopy(ctx context.Context, out *os.File, in io.Reader) (int64, error) {
-	const block = 64 << 10
-	buffer := make([]byte, block)
-	var size int64
-	for {
-		n, err := io.ReadFull(in, buffer)
-		if n > 0 && !zero(buffer[:n]) {
-			if _, err := out.WriteAt(buffer[:n], size); err != nil {
-				return size, err
-			}
-		}
-		size += int64(n)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return size, nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return size, err
-		}
-	}
-}
-
-func zero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// setAttributes of a file or folder: the owner first, since changing it takes away set-user-ID.
-func setAttributes(name string, meta Entry) error {
-	if err := os.Lchown(name, int(meta.User), int(meta.Group)); err != nil {
-		return err
-	}
-	if err := os.Chmod(name, fileMode(meta.Mode)); err != nil {
-		return err
-	}
-	return setTime(name, meta)
-}
-
-func setOwnerAndTime(name string, meta Entry) error {
-	if err := os.Lchown(name, int(meta.User), int(meta.Group)); err != nil {
-		return err
-	}
-	return setTime(name, meta)
-}
-
-func setTime(name string, meta Entry) error {
-	t := unix.NsecToTimespec(meta.Modified)
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("setting the time: %w", err)
-	}
-	return nil
 }
 
 // sweep removes what an attempt that was cut short left and, if exact, all that the snapshot does not have.
