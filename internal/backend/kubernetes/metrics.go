@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	stats "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 
+	"mockup.dev/mockup/internal/backend/series"
 	"mockup.dev/mockup/manifests"
 )
 
@@ -39,28 +40,8 @@ type metrics struct {
 	last []prometheus.Metric
 }
 
-func containerLabels() []string { return []string{"namespace", "pod", "container", "image"} }
-func claimLabels() []string     { return []string{"namespace", "persistentvolumeclaim"} }
-
-// The series by their usual names: cAdvisor's, kube-state-metrics' and kubelet's.
-var (
-	descCPU      = prometheus.NewDesc("container_cpu_usage_seconds_total", "CPU time that the container has used.", containerLabels(), nil)
-	descMemory   = prometheus.NewDesc("container_memory_working_set_bytes", "Memory of the container that can't be given back easily.", containerLabels(), nil)
-	descLimit    = prometheus.NewDesc("container_spec_memory_limit_bytes", "Memory limit of the container; 0 for none.", containerLabels(), nil)
-	descStart    = prometheus.NewDesc("container_start_time_seconds", "When the container was started, in seconds since 1970.", containerLabels(), nil)
-	descSeen     = prometheus.NewDesc("container_last_seen", "When the container was looked at, in seconds since 1970.", containerLabels(), nil)
-	descRestarts = prometheus.NewDesc("kube_pod_container_status_restarts_total", "How often the container was started again.",
-		[]string{"namespace", "pod", "container"}, nil)
-	descUsed     = prometheus.NewDesc("kubelet_volume_stats_used_bytes", "What the files of the claim's volume take.", claimLabels(), nil)
-	descCapacity = prometheus.NewDesc("kubelet_volume_stats_capacity_bytes", "What the claim's volume can hold.", claimLabels(), nil)
-)
-
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descCPU, descMemory, descLimit, descStart, descSeen, descRestarts, descUsed, descCapacity} {
-		out <- d
-	}
-}
+func (m *metrics) Describe(out chan<- *prometheus.Desc) { series.Describe(out) }
 
 // Collect implements prometheus.Collector. What can't be had is left out: a series that ends says so.
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
@@ -146,7 +127,7 @@ func restarts(pods []corev1.Pod) (out []prometheus.Metric) {
 	for i := range pods {
 		p := &pods[i]
 		for _, c := range p.Status.ContainerStatuses {
-			out = append(out, prometheus.MustNewConstMetric(descRestarts, prometheus.CounterValue, float64(c.RestartCount), p.Namespace, p.Name, c.Name))
+			out = append(out, prometheus.MustNewConstMetric(series.Restarts, prometheus.CounterValue, float64(c.RestartCount), p.Namespace, p.Name, c.Name))
 		}
 	}
 	return out
@@ -163,11 +144,11 @@ func containersOf(p *corev1.Pod, told []stats.ContainerStats) (out []prometheus.
 			gauge := func(d *prometheus.Desc, v float64) {
 				out = append(out, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...))
 			}
-			out = append(out, prometheus.MustNewConstMetric(descCPU, prometheus.CounterValue, float64(*c.CPU.UsageCoreNanoSeconds)/1e9, labels...))
-			gauge(descMemory, float64(*c.Memory.WorkingSetBytes))
-			gauge(descLimit, float64(spec.Resources.Limits.Memory().Value()))
-			gauge(descStart, float64(c.StartTime.Unix()))
-			gauge(descSeen, float64(c.Memory.Time.Unix()))
+			out = append(out, prometheus.MustNewConstMetric(series.CPU, prometheus.CounterValue, float64(*c.CPU.UsageCoreNanoSeconds)/1e9, labels...))
+			gauge(series.Memory, float64(*c.Memory.WorkingSetBytes))
+			gauge(series.Limit, float64(spec.Resources.Limits.Memory().Value()))
+			gauge(series.Start, float64(c.StartTime.Unix()))
+			gauge(series.Seen, float64(c.Memory.Time.Unix()))
 		}
 	}
 	return out
@@ -180,7 +161,7 @@ func claimsOf(told []stats.VolumeStats, known map[stats.PVCReference]bool) (out 
 			continue
 		}
 		known[*v.PVCRef] = true
-		for d, bytes := range map[*prometheus.Desc]uint64{descUsed: *v.UsedBytes, descCapacity: *v.CapacityBytes} {
+		for d, bytes := range map[*prometheus.Desc]uint64{series.Used: *v.UsedBytes, series.Capacity: *v.CapacityBytes} {
 			out = append(out, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(bytes), v.PVCRef.Namespace, v.PVCRef.Name))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"mockup.dev/mockup/internal/backend/series"
 	"mockup.dev/mockup/internal/cgroup"
 	"mockup.dev/mockup/manifests"
 )
@@ -50,31 +51,8 @@ type containerMetrics struct {
 	cgroup.Usage
 }
 
-// containerLabels are cAdvisor's, as far as there is something to them here.
-func containerLabels() []string { return []string{"namespace", "pod", "container", "image"} }
-
-// The series by their cluster's names: cAdvisor (metrics/prometheus.go), kubelet (pkg/kubelet/metrics/collectors/volume_stats.go) and
-// kube-state-metrics (internal/store/pod.go).
-var (
-	descCPU      = prometheus.NewDesc("container_cpu_usage_seconds_total", "CPU time that the container has used.", containerLabels(), nil)
-	descMemory   = prometheus.NewDesc("container_memory_working_set_bytes", "Memory of the container that can't be given back easily.", containerLabels(), nil)
-	descLimit    = prometheus.NewDesc("container_spec_memory_limit_bytes", "Memory limit of the container; 0 for none.", containerLabels(), nil)
-	descStart    = prometheus.NewDesc("container_start_time_seconds", "When the container was started, in seconds since 1970.", containerLabels(), nil)
-	descSeen     = prometheus.NewDesc("container_last_seen", "When the container was looked at, in seconds since 1970.", containerLabels(), nil)
-	descRestarts = prometheus.NewDesc("kube_pod_container_status_restarts_total", "How often the container was started again.",
-		[]string{"namespace", "pod", "container"}, nil)
-	descUsed     = prometheus.NewDesc("kubelet_volume_stats_used_bytes", "What the files of the claim's volume take of the disk.", claimLabels(), nil)
-	descCapacity = prometheus.NewDesc("kubelet_volume_stats_capacity_bytes", "The size that the claim asks for, which Podman does not enforce.", claimLabels(), nil)
-)
-
-func claimLabels() []string { return []string{"namespace", "persistentvolumeclaim"} }
-
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descCPU, descMemory, descLimit, descStart, descSeen, descRestarts, descUsed, descCapacity} {
-		out <- d
-	}
-}
+func (m *metrics) Describe(out chan<- *prometheus.Desc) { series.Describe(out) }
 
 // Collect implements prometheus.Collector. What can't be had is left out: a series that ends says so.
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
@@ -82,21 +60,21 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	for _, c := range m.containers() {
-		out <- prometheus.MustNewConstMetric(descRestarts, prometheus.CounterValue, float64(c.restarts), c.namespace, c.pod, c.container)
+		out <- prometheus.MustNewConstMetric(series.Restarts, prometheus.CounterValue, float64(c.restarts), c.namespace, c.pod, c.container)
 		if !c.running {
 			continue
 		}
 		labels := []string{c.namespace, c.pod, c.container, c.image}
-		out <- prometheus.MustNewConstMetric(descCPU, prometheus.CounterValue, c.CPU.Seconds(), labels...)
-		gauge(descMemory, float64(c.WorkingSet), labels...)
-		gauge(descLimit, float64(c.Limit), labels...)
-		gauge(descStart, unixSeconds(c.started), labels...)
-		gauge(descSeen, unixSeconds(c.seen), labels...)
+		out <- prometheus.MustNewConstMetric(series.CPU, prometheus.CounterValue, c.CPU.Seconds(), labels...)
+		gauge(series.Memory, float64(c.WorkingSet), labels...)
+		gauge(series.Limit, float64(c.Limit), labels...)
+		gauge(series.Start, unixSeconds(c.started), labels...)
+		gauge(series.Seen, unixSeconds(c.seen), labels...)
 	}
 	for _, v := range m.volumes.all() {
-		gauge(descCapacity, float64(v.size), v.namespace, v.claim)
+		gauge(series.Capacity, float64(v.size), v.namespace, v.claim)
 		if v.measured {
-			gauge(descUsed, float64(v.used), v.namespace, v.claim)
+			gauge(series.Used, float64(v.used), v.namespace, v.claim)
 		}
 	}
 }
