@@ -52,7 +52,7 @@ func document(method, url string, status int, mediaType string, headers ...strin
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := servicetest.Client.Do(request)
 	Expect(err).NotTo(HaveOccurred())
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
@@ -77,7 +77,7 @@ var _ = Describe("The API", func() {
 		GinkgoHelper()
 		request, err := http.NewRequest(http.MethodPut, files.URL+"/files/"+name, strings.NewReader(content))
 		Expect(err).NotTo(HaveOccurred())
-		response, err := http.DefaultClient.Do(request)
+		response, err := servicetest.Client.Do(request)
 		Expect(err).NotTo(HaveOccurred())
 		response.Body.Close()
 		Expect(response.StatusCode).To(Equal(http.StatusCreated))
@@ -168,7 +168,7 @@ var _ = Describe("The API", func() {
 		problemOf(http.MethodGet, api.URL+"/api/v1/stats", http.StatusServiceUnavailable)
 		problemOf(http.MethodDelete, api.URL+"/api/v1/files/a.txt", http.StatusServiceUnavailable)
 		Eventually(func() string {
-			response, err := http.Get(api.MetricsURL)
+			response, err := servicetest.Client.Get(api.MetricsURL)
 			Expect(err).NotTo(HaveOccurred())
 			defer response.Body.Close()
 			text, _ := io.ReadAll(response.Body)

@@ -144,7 +144,7 @@ var _ = Describe("Crashes", func() {
 				defer GinkgoRecover()
 				request, err := http.NewRequest(http.MethodPut, service.URL+"/files/"+name, body)
 				Expect(err).NotTo(HaveOccurred())
-				response, err := http.DefaultClient.Do(request)
+				response, err := servicetest.Client.Do(request)
 				if err != nil {
 					done <- reply{}
 					return
@@ -183,7 +183,7 @@ var _ = Describe("Crashes", func() {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPut, service.URL+"/files/a", body)
 		Expect(err).NotTo(HaveOccurred())
 		go func() {
-			if response, err := http.DefaultClient.Do(request); err == nil {
+			if response, err := servicetest.Client.Do(request); err == nil {
 				response.Body.Close()
 			}
 		}()

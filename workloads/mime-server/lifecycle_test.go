@@ -14,6 +14,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2" //nolint:revive // specs read best without a qualifier
 	. "github.com/onsi/gomega"    //nolint:revive // specs read best without a qualifier
+
+	"mockup.dev/mockup/workloads/internal/servicetest"
 )
 
 // command runs the binary with arguments and returns exit code and output.
@@ -52,7 +54,9 @@ var _ = Describe("Shutting down", func() {
 		Expect(service.Signal(syscall.SIGTERM)).To(Succeed())
 		By("turning unready but answering at first")
 		Eventually(func() int { return get(service.URL + "/readyz").StatusCode }).Should(Equal(http.StatusServiceUnavailable))
-		during := get(service.URL + "/files/big")
+		during, err := http.Get(service.URL + "/files/big") // by a client that would keep it
+		Expect(err).NotTo(HaveOccurred())
+		Expect(during.Body.Close()).To(Succeed())
 		Expect(during.StatusCode).To(Equal(http.StatusOK))
 		Expect(during.Close).To(BeTrue(), "the connection must not be kept")
 		By("then refusing new connections")
@@ -84,7 +88,7 @@ var _ = Describe("Shutting down", func() {
 		request, err := http.NewRequest(http.MethodPut, service.URL+"/files/slow", body)
 		Expect(err).NotTo(HaveOccurred())
 		go func() {
-			if response, err := http.DefaultClient.Do(request); err == nil {
+			if response, err := servicetest.Client.Do(request); err == nil {
 				response.Body.Close()
 			}
 		}()

@@ -75,7 +75,7 @@ func (r reply) info() (info store.Info) {
 
 func send(request *http.Request) reply {
 	GinkgoHelper()
-	response, err := http.DefaultClient.Do(request)
+	response, err := servicetest.Client.Do(request)
 	Expect(err).NotTo(HaveOccurred())
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

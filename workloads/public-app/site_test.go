@@ -15,6 +15,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2" //nolint:revive // specs read best without a qualifier
 	. "github.com/onsi/gomega"    //nolint:revive // specs read best without a qualifier
+
+	"mockup.dev/mockup/workloads/internal/servicetest"
 )
 
 const png = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR and more"
@@ -238,7 +240,7 @@ var _ = Describe("What goes wrong", func() {
 		}))
 		defer fake.Close()
 		app := start("public-app", "MIME_SERVER_URL="+fake.URL)
-		response, err := http.Get(app.URL + "/raw/a")
+		response, err := servicetest.Client.Get(app.URL + "/raw/a")
 		Expect(err).NotTo(HaveOccurred())
 		defer response.Body.Close()
 		_, err = io.ReadAll(response.Body)
@@ -284,7 +286,7 @@ var _ = Describe("Big files", func() {
 		}()
 		answer := call(http.MethodPost, app.URL+"/upload", body, append(script, "Content-Type", form.FormDataContentType())...)
 		Expect(stored(answer)[0].Size).To(BeNumerically("==", size))
-		response, err := http.Get(app.URL + "/download/big.bin")
+		response, err := servicetest.Client.Get(app.URL + "/download/big.bin")
 		Expect(err).NotTo(HaveOccurred())
 		defer response.Body.Close()
 		Expect(io.Copy(io.Discard, response.Body)).To(BeNumerically("==", size))
@@ -309,6 +311,7 @@ var _ = Describe("Big files", func() {
 		Expect(err).NotTo(HaveOccurred())
 		_, err = io.WriteString(part, strings.Repeat("before ", 100_000))
 		Expect(err).NotTo(HaveOccurred())
+		Expect(app.WaitInFlight()).To(Succeed())
 		Expect(app.Signal(syscall.SIGTERM)).To(Succeed())
 		Eventually(func() string { return app.Output() }).Should(ContainSubstring(`"msg":"draining"`))
 		_, err = io.WriteString(part, "after")

@@ -68,9 +68,9 @@ type reply struct {
 	body string
 }
 
-// visitor does not follow redirects, and keeps no connection: a service may have the port of one that was killed before.
+// visitor does not follow redirects.
 var visitor = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
+	Transport:     servicetest.Client.Transport,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
