@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -134,15 +135,19 @@ func Describe(s *v1alpha1.MockupStack) string {
 	return strings.Join(lines, ", ")
 }
 
-// Edit changes a stack as kubectl edit does.
+// Edit changes a stack as kubectl edit does. A change that somebody else makes meanwhile is not undone: a patch has all
+// services.
 func (s *Stack) Edit(ctx context.Context, name client.ObjectKey, edit func(*v1alpha1.MockupStack)) error {
-	found := &v1alpha1.MockupStack{}
-	if err := s.API.Get(ctx, name, found); err != nil {
-		return fmt.Errorf("reading stack %s: %w", name, err)
-	}
-	before := found.DeepCopy()
-	edit(found)
-	if err := s.API.Patch(ctx, found, client.MergeFrom(before)); err != nil {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		found := &v1alpha1.MockupStack{}
+		if err := s.API.Get(ctx, name, found); err != nil {
+			return err
+		}
+		before := found.DeepCopy()
+		edit(found)
+		return s.API.Patch(ctx, found, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+	if err != nil {
 		return fmt.Errorf("changing stack %s: %w", name, err)
 	}
 	return nil
