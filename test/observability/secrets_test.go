@@ -31,26 +31,21 @@ func (w *watched) secrets(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"container", "pod", "volume", "network"} {
-		list := []string{kind, "ls", "--quiet"}
-		if kind == "container" {
-			list = []string{"ps", "--all", "--quiet"}
-		}
-		for _, id := range strings.Fields(w.podman(t, list...)) {
-			look(kind+" "+id, []byte(w.podman(t, kind, "inspect", id)))
+		for _, one := range w.inspected(t, kind) {
+			look(kind+" "+one.Name, one.whole)
 			if kind == "volume" {
-				folder := w.podman(t, "volume", "inspect", "--format", "{{.Mountpoint}}", id)
-				if _, use, _ := strings.Cut(id, "."); strings.HasPrefix(use, "secret-") {
-					copies += copiesIn(t, folder, credentials)
+				if _, use, _ := strings.Cut(one.Name, "."); strings.HasPrefix(use, "secret-") {
+					copies += copiesIn(t, one.Mountpoint, credentials)
 					continue
 				}
-				lookInto(t, folder, look)
+				lookInto(t, one.Mountpoint, look)
 			}
 		}
 	}
-	for _, kind := range strings.Fields(w.kubectl(t, "api-resources", "--verbs=list", "--output=name")) {
-		if kind != "secrets" {
-			look(kind, []byte(w.kubectl(t, "get", kind, "--all-namespaces", "--output=yaml")))
-		}
+	kinds := strings.Fields(w.kubectl(t, "api-resources", "--verbs=list", "--output=name"))
+	kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == "secrets" })
+	for _, one := range w.resources(t, kinds) {
+		look(one.Kind+" "+one.Metadata.Name, one.whole)
 	}
 	before := looked
 	lookInto(t, filepath.Join(w.Dir, "state", "logs"), look)
@@ -67,10 +62,53 @@ func (w *watched) secrets(t *testing.T) {
 		}
 	}
 	// Else the scan would find nothing because it does not look, or not for what is there.
-	if copies != 5 || looked < 200 {
+	if copies != 5 || looked < 400 {
 		t.Errorf("%d places were looked at, and %d credentials are in copies of Secrets, want 5", looked, copies)
 	}
 	t.Logf("%d places have no credential", looked)
+}
+
+// inspected is something of Podman's as Podman shows it.
+type inspected struct {
+	Name, Mountpoint string
+	whole            []byte
+}
+
+// inspected is all of a kind, by one command since each takes its time.
+func (w *watched) inspected(t *testing.T, kind string) (all []inspected) {
+	t.Helper()
+	list := []string{kind, "ls", "--quiet"}
+	if kind == "container" {
+		list = []string{"ps", "--all", "--quiet"}
+	}
+	var found []json.RawMessage
+	must(t, json.Unmarshal([]byte(w.podman(t, append([]string{kind, "inspect"}, strings.Fields(w.podman(t, list...))...)...)), &found))
+	for _, text := range found {
+		one := inspected{whole: text}
+		must(t, json.Unmarshal(text, &one))
+		all = append(all, one)
+	}
+	return all
+}
+
+// apiObject is what the API server shows of one.
+type apiObject struct {
+	Kind     string
+	Metadata struct{ Name string }
+	whole    []byte
+}
+
+// resources of some kinds, all of them.
+func (w *watched) resources(t *testing.T, kinds []string) (all []apiObject) {
+	t.Helper()
+	var found struct{ Items []json.RawMessage }
+	must(t, json.Unmarshal([]byte(w.kubectl(t, "get", strings.Join(kinds, ","), "--all-namespaces", "--output=json")), &found))
+	for _, text := range found.Items {
+		one := apiObject{whole: text}
+		must(t, json.Unmarshal(text, &one))
+		all = append(all, one)
+	}
+	return all
 }
 
 // forms in which a credential may be somewhere: as it is, in an address, in JSON, and in base64, where what stands before it
