@@ -34,9 +34,8 @@ func (w *watched) stackDeleted(t *testing.T) {
 	}
 	at := time.Now()
 	data := w.data(t, at)
-	if _, err := w.Delete(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	gone, err := w.Delete(t.Context())
+	must(t, err)
 	eventually(t, "the addon to say so, and its pods to go", patience, func() error {
 		c := meta.FindStatusCondition(w.addon(t).Status.Conditions, v1alpha1.ConditionStalled)
 		if c.Status != "True" || c.Reason != v1alpha1.ReasonStackNotFound {
@@ -50,9 +49,9 @@ func (w *watched) stackDeleted(t *testing.T) {
 	if after := volumes(); !slices.Equal(before, after) {
 		t.Errorf("volumes were %v and are %v", before, after)
 	}
-	if _, err := w.ApplyUntilReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	back, err := w.ApplyUntilReady(t.Context())
+	must(t, err)
+	t.Logf("the stack was gone after %s, and ready again after %s", gone.Round(time.Second), back.Round(time.Second))
 	eventually(t, "the addon to be ready again", patience, func() error { return w.ready(t) })
 	// The log agent may read again what there is; Loki finds that it has it when it has put it away.
 	eventually(t, "everything to be as it was", patience, func() error {

@@ -1,6 +1,8 @@
 package observability
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +32,17 @@ func (w *watched) gate(t *testing.T) {
 		}
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
+	eventually(t, "the site to be back", patience, func() error {
+		resp, err := w.visitor.Get(stacktest.URL)
+		if err != nil {
+			return err
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("it answers %s", resp.Status)
+		}
+		return nil
+	})
 	if code, said := try(""); code != 0 || !strings.Contains(said, "10 requests/s") {
 		t.Errorf("it ends with %d although all is well:\n%s", code, said)
 	}

@@ -52,19 +52,25 @@ func alertsOf(name string) ([]alertOf, error) {
 	return found, err
 }
 
-// silences outlive Alertmanager, even if it is killed, and so does what it knows of messages.
-func (w *watched) silences(t *testing.T) {
-	var silence struct{ SilenceID string }
+// silence of the test's own.
+type silence struct {
+	id string
+	// began is when its alert did, and saved is how often Alertmanager had saved when people had been told of another.
+	began time.Time
+	saved float64
+}
+
+// silenced is an alert that nobody is told of, beside one that is told.
+func (w *watched) silenced(t *testing.T) {
+	var made struct{ SilenceID string }
 	must(t, call("POST", alertmanager+"/api/v2/silences", map[string]any{
 		"matchers": []any{map[string]any{"name": "alertname", "value": silencedAlert, "isRegex": false, "isEqual": true}},
 		"startsAt": time.Now().UTC().Format(time.RFC3339), "endsAt": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
 		"createdBy": "test", "comment": "kept",
-	}, &silence))
-	began := time.Now()
-	both := func() {
-		post(t, posted(silencedAlert, "critical", "test", began), posted(warningAlert, "warning", "test", began))
-	}
-	both()
+	}, &made))
+	// What began a minute ago is told at once: it has waited for others of its group.
+	w.silence = silence{id: made.SilenceID, began: time.Now().Add(-time.Minute)}
+	w.postBoth(t)
 	eventually(t, "the warning to reach Slack", patience, func() error {
 		if n := len(w.about(warningAlert)); n != 1 {
 			return fmt.Errorf("it came %d times", n)
@@ -73,10 +79,21 @@ func (w *watched) silences(t *testing.T) {
 	})
 	saved, err := savedTimes()
 	must(t, err)
+	w.silence.saved = saved
+}
+
+// postBoth the alert that is silenced and the one that is not.
+func (w *watched) postBoth(t *testing.T) {
+	t.Helper()
+	post(t, posted(silencedAlert, "critical", "test", w.silence.began), posted(warningAlert, "warning", "test", w.silence.began))
+}
+
+// silences outlive Alertmanager, even if it is killed, and so does what it knows of messages.
+func (w *watched) silences(t *testing.T) {
 	eventually(t, "both to be saved", patience, func() error {
 		now, err := savedTimes()
-		if err == nil && now < saved+4 { // each of them twice, since one may have begun before the message
-			err = fmt.Errorf("they were saved %v times, before %v", now, saved)
+		if err == nil && now < w.silence.saved+4 { // each of them twice, since one may have begun before the message
+			err = fmt.Errorf("they were saved %v times, before %v", now, w.silence.saved)
 		}
 		return err
 	})
@@ -92,12 +109,12 @@ func (w *watched) silences(t *testing.T) {
 			Status struct{ State string }
 		}
 		err := get(alertmanager+"/api/v2/silences", nil, &all)
-		if err == nil && (len(all) != 1 || all[0].ID != silence.SilenceID || all[0].Status.State != "active") {
+		if err == nil && (len(all) != 1 || all[0].ID != w.silence.id || all[0].Status.State != "active") {
 			err = fmt.Errorf("silences are %v", all)
 		}
 		return err
 	})
-	both()
+	w.postBoth(t)
 	eventually(t, "the alert to be silent", patience, func() error {
 		found, err := alertsOf(silencedAlert)
 		if err == nil && (len(found) != 1 || found[0].Status.State != "suppressed" || len(found[0].Status.SilencedBy) != 1) {

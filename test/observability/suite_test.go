@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 	// alertPatience bounds what has to be true for a minute, is evaluated, grouped, and sent.
 	alertPatience = 4 * time.Minute
 	lookPeriod    = 500 * time.Millisecond
+	// worthTelling is what the log shows of waits, so that it says where the time of the story goes.
+	worthTelling = 3 * time.Second
 	// scrape is the interval of the test: shorter than the sample's, for the test's sake.
 	scrape = "5s"
 )
@@ -54,6 +57,7 @@ type watched struct {
 	slack   *messages
 	pager   *messages
 	mail    *mailServer
+	silence silence
 }
 
 // step of the story.
@@ -72,9 +76,11 @@ func TestAddon(t *testing.T) {
 		if t.Failed() {
 			t.Log(s.Logs())
 		}
+		begin := time.Now()
 		if err := s.Purge(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
+		t.Logf("all of it: gone after %s", time.Since(begin).Round(time.Second))
 	}()
 	w := &watched{Stack: s, slack: receive(t), pager: receive(t), mail: receiveMail(t)}
 	begin := time.Now()
@@ -82,6 +88,8 @@ func TestAddon(t *testing.T) {
 	must(t, s.Edit(t.Context(), stacktest.Name, func(s *v1alpha1.MockupStack) {
 		addBroken(s)
 		addWriter(s)
+		moment := int64(1) // the writer's shell does not take the signal of its image, nginx's, for its end
+		service(s, "writer").TerminationGracePeriodSeconds = &moment
 	}))
 	w.visitor, err = s.Visitor(t.Context())
 	must(t, err)
@@ -92,39 +100,39 @@ func TestAddon(t *testing.T) {
 	eventually(t, "every target to be up", patience, w.targetsUp)
 	w.use(t)
 	together(t, "quiet", step{"metrics", w.metrics}, step{"logs", w.logs}, step{"traces", w.traces}, step{"dependencies", w.dependencies}, step{"ingest", w.ingest},
-		step{"dashboards", w.dashboards},
-		step{"status", w.status}, step{"changes", func(t *testing.T) {
-			t.Run("people", w.people)
-			t.Run("silences", w.silences)
-			t.Run("reload", w.reload)
-		}})
+		step{"dashboards", w.dashboards}, step{"status", w.status}, oneByOne("changes", step{"silenced", w.silenced}, step{"people", w.people}, step{"reload", w.reload}, step{"silences", w.silences}))
 	t.Run("requests", w.mix)
-	told := together(t, "trouble", step{"alerts", w.trouble}, step{"figures", w.figures}, step{"panels", w.panels}, step{"links", w.links},
-		step{"retention", w.retention}, step{"grouped", w.grouped})
-	if !together(t, "mended", step{"alerts", w.mended}, step{"agent", w.agent}) || !told {
+	told := together(t, "trouble", step{"alerts", w.trouble}, step{"panels", w.panels}, step{"links", w.links}, step{"retention", w.retention}, step{"grouped", w.grouped},
+		step{"replicas", w.replicas}, oneByOne("agent", step{"figures", w.figures}, step{"rotation", w.promtailRotates}, step{"killed", w.agent}))
+	// The end of trouble is told a minute after its begin or two, however soon it is over.
+	if !together(t, "mended", step{"alerts", w.mended}, oneByOne("changes", step{"gate", w.gate}, step{"others", func(t *testing.T) {
+		together(t, "change", step{"sampling", w.sampling}, oneByOne("agent", step{"violations", w.violations}, step{"collector", w.collector}))
+	}})) || !told {
 		t.Logf("Slack got:\n%s\nPagerDuty got:\n%s", w.slack, w.pager)
 	}
-	t.Run("gate", w.gate)
 	t.Run("messages", w.allMessages)
-	together(t, "changed", step{"violations", w.violations}, step{"rotation", w.promtailRotates}, step{"stack", func(t *testing.T) {
-		t.Run("replicas", w.replicas)
-		t.Run("sampling", w.sampling)
-	}})
-	t.Run("collector", w.collector)
 	t.Run("secrets", w.secrets)
 	t.Run("stack deleted", w.stackDeleted)
 }
 
-// together takes steps side by side.
+// together takes steps side by side: all of them, however few processors there are, since they wait most of the time.
 func together(t *testing.T, name string, steps ...step) bool {
 	return t.Run(name, func(t *testing.T) {
+		var all sync.WaitGroup
 		for _, s := range steps {
-			t.Run(s.name, func(t *testing.T) {
-				t.Parallel()
-				s.do(t)
-			})
+			all.Go(func() { t.Run(s.name, s.do) })
 		}
+		all.Wait()
 	})
+}
+
+// oneByOne is a step of steps that disturb each other.
+func oneByOne(name string, steps ...step) step {
+	return step{name, func(t *testing.T) {
+		for _, s := range steps {
+			t.Run(s.name, s.do)
+		}
+	}}
 }
 
 // applyAddon applies the sample by kubectl, with receivers and people of the test's own.
@@ -214,12 +222,15 @@ func (w *watched) ready(t *testing.T) error {
 
 func eventually(t *testing.T, what string, timeout time.Duration, check func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(timeout); ; time.Sleep(lookPeriod) {
+	for begin := time.Now(); ; time.Sleep(lookPeriod) {
 		err := check()
 		if err == nil {
+			if took := time.Since(begin); took > worthTelling {
+				t.Logf("waited %s for %s", took.Round(time.Second), what)
+			}
 			return
 		}
-		if time.Now().After(deadline) {
+		if time.Since(begin) > timeout {
 			t.Fatalf("waited %s for %s: %v", timeout, what, err)
 		}
 	}
