@@ -13,8 +13,6 @@ import (
 const (
 	// logDriver writes lines in the form of a container runtime's (CRI), as log agents of a cluster read them.
 	logDriver = "k8s-file"
-	// maxLogSize in bytes is a kubelet's default of containerLogMaxSize, 10Mi (pkg/kubelet/apis/config/v1beta1/defaults.go).
-	maxLogSize = 10 << 20
 	// kubeletPodLogs is where a kubelet keeps the logs of pods (podLogsRootDirectory, pkg/kubelet/kuberuntime).
 	kubeletPodLogs = "/var/log/pods"
 	// kubeletLinks has links to them, one for each container.
@@ -22,7 +20,7 @@ const (
 )
 
 // logOptions of a play; sizes in words would be taken for powers of ten.
-func logOptions() []string { return []string{fmt.Sprintf("max-size=%d", maxLogSize)} }
+func logOptions() []string { return []string{fmt.Sprintf("max-size=%d", node.MaxLogSize)} }
 
 // place asks Podman once.
 func (b *Backend) place(ctx context.Context) (place, error) {

@@ -120,20 +120,22 @@ func (l containerLog) turn(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	var unfinished error
 	current, err := os.Lstat(l.file(files.current))
 	if err == nil && files.current != "" {
 		if os.SameFile(current, next) { // renaming one to the other would leave both (rename(2))
 			return os.Remove(l.file(nextLog))
 		}
+		unfinished = finish(l.file(files.current), l.file(nextLog)) // while log agents follow it by this name
 		err = l.rotate(files, now)
 	}
 	if err == nil {
 		err = os.Rename(l.file(nextLog), l.file(strconv.Itoa(files.next)+logSuffix))
 	}
 	if err != nil {
-		return fmt.Errorf("rotating the log of a container: %w", err)
+		err = fmt.Errorf("rotating the log of a container: %w", err)
 	}
-	return nil
+	return errors.Join(unfinished, err)
 }
 
 // rotate gives the current log the name of a rotated one, later than those of all others, and removes the oldest.
