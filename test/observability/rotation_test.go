@@ -1,8 +1,10 @@
 package observability
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -78,6 +80,24 @@ func (w *watched) rotation(t *testing.T, round, agent string) {
 	eventually(t, "the log to be full again and again", patience, more(roundFiles))
 	t.Logf("when the agent was back, the log had been full %d times", killed)
 	w.arrived(t, round)
+	w.finished(t)
+}
+
+// finished are all logs of the writer that became full: none breaks off a line that goes on in the next.
+func (w *watched) finished(t *testing.T) {
+	t.Helper()
+	full := w.writerLogs(t, "*.log.*")
+	if len(full) == 0 {
+		t.Error("there is no log that became full")
+	}
+	for _, file := range full {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		last := text[1+bytes.LastIndexByte(bytes.TrimSuffix(text, []byte("\n")), '\n'):]
+		if fields := strings.Fields(string(last)); len(fields) < 4 || fields[2] != "F" {
+			t.Errorf("%s ends with %.100q", filepath.Base(file), last)
+		}
+	}
 }
 
 // arrived are all lines of a round, each once: their number is right, and the sum of their numbers, and remain so.
@@ -111,15 +131,20 @@ func (w *watched) arrived(t *testing.T, round string) {
 // rotations of the writer's log so far: each file has a number.
 func (w *watched) rotations(t *testing.T) (n int) {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(w.graphRoot(t), "mockup-pod-logs", "default_*_*", "writer", "*.log*"))
-	must(t, err)
-	for _, file := range found {
+	for _, file := range w.writerLogs(t, "*.log*") {
 		number, _, _ := strings.Cut(filepath.Base(file), ".")
 		if of, err := strconv.Atoi(number); err == nil { // else it is about to become one
 			n = max(n, of)
 		}
 	}
 	return n
+}
+
+func (w *watched) writerLogs(t *testing.T, name string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.graphRoot(t), "mockup-pod-logs", "default_*_*", "writer", name))
+	must(t, err)
+	return found
 }
 
 func (w *watched) graphRoot(t *testing.T) string {
