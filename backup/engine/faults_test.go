@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -179,4 +180,73 @@ func TestClockThatIsSetBack(t *testing.T) {
 	r.must("run", nil)
 	r.same(snap(t, r.restored(nil)), snap(t, r.volume))
 	r.must("verify", func(c *Config) { c.Verify.Mode = VerifyFull })
+}
+
+// Of a server that denies itself nothing is known: that is no damage, which would stay until all had been looked at again.
+func TestDeniedVerificationFindsNoDamage(t *testing.T) {
+	t.Parallel()
+	type denied struct {
+		what  string
+		found Verification
+		err   error
+	}
+	ends := make(chan denied)
+	cases := 0
+	for _, how := range []Verify{{Mode: VerifyQuick}, {Mode: VerifySample, Percent: 100}, {Mode: VerifyFull}} {
+		for nth := range int64(6) {
+			repo, server := openInBucket(t)
+			cases++
+			go func() { // Kopia asks for some time, for all of them at once
+				server.moodFrom("refusing", nth)
+				ctx, end := repo.storage.reachable(t.Context())
+				defer end()
+				found, err := repo.verify(ctx, how, nil, NewReporter(discard{}))
+				ends <- denied{fmt.Sprintf("%s from request %d", how.Mode, nth), found, told(ctx, t.Context(), err)}
+			}()
+		}
+	}
+	g, failed := NewWithT(t), 0
+	for range cases {
+		d := <-ends
+		g.Expect(d.found.Damaged).To(BeEmpty(), d.what)
+		if d.err != nil {
+			failed++
+			g.Expect(ReasonOf(d.err)).To(Equal(ReasonUnavailable), "%s: %v", d.what, d.err)
+		}
+	}
+	g.Expect(failed).To(BeNumerically(">", cases/2), "hardly any was denied")
+}
+
+// openInBucket is a repository with a snapshot, in a bucket of its own.
+func openInBucket(t *testing.T) (*repository, *bucketServer) {
+	t.Helper()
+	r := newRig(t)
+	server, bucket := newBucketServer(r)
+	r.config.Repository = bucket
+	for _, name := range []string{"a", "folder/b", "other/c"} {
+		r.write(name, strings.Repeat("the content of "+name, 5000))
+	}
+	r.must("run", nil)
+	repo, err := r.config.open(t.Context(), false)
+	r.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { repo.close(context.Background()) })
+	return repo, server
+}
+
+// Kopia looks for indexes again and again, waiting ever longer.
+func TestDeniedOpeningEnds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	server, bucket := newBucketServer(r)
+	r.config.Repository = bucket
+	r.write("kept", "what was there before")
+	r.must("run", nil)
+	for nth := int64(4); nth < 10; nth++ { // those before are asked for by ourselves
+		server.moodFrom("refusing", nth)
+		began := time.Now()
+		result, err := r.does("list", nil)
+		server.moodFrom("", 0)
+		r.Expect(ReasonOf(err)).To(Equal(ReasonUnavailable), "from request %d: %s", nth, result.Error)
+		r.Expect(time.Since(began)).To(BeNumerically("<", 30*time.Second), "from request %d", nth)
+	}
 }

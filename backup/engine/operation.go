@@ -145,8 +145,10 @@ func run(ctx context.Context, name string, c *Config, out io.Writer, result *Res
 		return err
 	}
 	defer r.close(ctx)
-	o := &operation{repository: r, ctx: ctx, report: NewReporter(out), out: out, result: result}
-	err = do(o)
+	working, end := r.storage.reachable(ctx)
+	defer end()
+	o := &operation{repository: r, ctx: working, report: NewReporter(out), out: out, result: result}
+	err = told(working, ctx, do(o))
 	if writes && ReasonOf(err) == ReasonFull {
 		err = errors.Join(err, r.relieve(ctx))
 	}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"github.com/kopia/kopia/fs"
 	"github.com/kopia/kopia/repo"
@@ -81,24 +82,83 @@ func (r Record) totals() (files, bytes int64) {
 	return files, bytes
 }
 
-// record what is in the snapshot, in the words of what was seen when it was read. Of files that Kopia did not read, since
-// they were the same the last time, the digest is that of the last time.
-func (s *source) record(ctx context.Context, rep repo.Repository, root *snapshot.DirEntry, last Record) (Record, error) {
-	known := last.byPath()
-	out := Record{}
-	err := walk(ctx, snapshotfs.EntryFromDirEntry(rep, root), ".", func(p string, _ fs.Entry) error {
-		e := s.seen[p]
-		if !e.read() {
-			var err error
-			if e, err = s.unread(p, known[p]); err != nil {
-				return err
-			}
-		}
-		out = append(out, e)
+// below is the part of a record about a folder and all that is in it.
+func (r Record) below(p string) Record {
+	if p == "." {
+		return r
+	}
+	from, found := sort.Find(len(r), func(i int) int { return strings.Compare(p, r[i].Path) })
+	if !found {
 		return nil
-	})
-	sort.Slice(out, func(i, j int) bool { return out[i].Path < out[j].Path })
-	return out, err
+	}
+	// Between "a" and "a/b" there may be "a.b".
+	first := sort.Search(len(r), func(i int) bool { return r[i].Path >= p+"/" })
+	end := sort.Search(len(r), func(i int) bool { return r[i].Path >= p+"0" }) // which is what follows "/"
+	return append(Record{r[from]}, r[first:end]...)
+}
+
+// record what is in the snapshot, in the words of what was seen when it was read. Of files that Kopia did not read, since
+// they were the same the last time, the digest is that of the last time; of folders in which nothing was changed, all is.
+func (s *source) record(ctx context.Context, rep repo.Repository, root *snapshot.DirEntry, last *lastRecord) (Record, error) {
+	w := &recorder{source: s, last: last.wait()}
+	var before fs.Entry
+	if last.of != nil && len(w.last) > 0 {
+		before = snapshotfs.EntryFromDirEntry(rep, last.of.RootEntry)
+	}
+	w.known = w.last.byPath()
+	err := w.add(ctx, ".", snapshotfs.EntryFromDirEntry(rep, root), before)
+	sort.Slice(w.out, func(i, j int) bool { return w.out[i].Path < w.out[j].Path })
+	return w.out, err
+}
+
+// recorder makes a record.
+type recorder struct {
+	*source
+	last  Record
+	known map[string]Entry // of last, by path
+	out   Record
+}
+
+// add an entry of the snapshot and all below. Before is that of the last one in its place, if there was one.
+func (r *recorder) add(ctx context.Context, p string, now, before fs.Entry) error {
+	dir, isDir := now.(fs.Directory)
+	if isDir && sameObject(now, before) {
+		if part := r.last.below(p); r.like(part) {
+			r.out = append(r.out, part...)
+			return nil
+		}
+	}
+	e := r.seen[p]
+	if !e.read() {
+		var err error
+		if e, err = r.unread(p, r.known[p]); err != nil {
+			return err
+		}
+	}
+	r.out = append(r.out, e)
+	if !isDir {
+		return nil
+	}
+	old := children(ctx, before)
+	return entries(ctx, dir, p, func(p string, child fs.Entry) error { return r.add(ctx, p, child, old[child.Name()]) })
+}
+
+func sameObject(a, b fs.Entry) bool {
+	x, ok := a.(object.HasObjectID)
+	y, both := b.(object.HasObjectID)
+	return ok && both && x.ObjectID() == y.ObjectID()
+}
+
+// children of what may be a folder, as far as they can be read: without them, more is read now.
+func children(ctx context.Context, e fs.Entry) map[string]fs.Entry {
+	out := map[string]fs.Entry{}
+	if dir, ok := e.(fs.Directory); ok {
+		_ = fs.IterateEntries(ctx, dir, func(_ context.Context, child fs.Entry) error {
+			out[child.Name()] = child
+			return nil
+		})
+	}
+	return out
 }
 
 // like tells whether all that a record says was seen again. If so, and the snapshot has the same content, its record is the same.
@@ -152,11 +212,19 @@ func walk(ctx context.Context, e fs.Entry, p string, visit func(p string, e fs.E
 	if !ok {
 		return nil
 	}
+	return entries(ctx, dir, p, func(p string, child fs.Entry) error { return walk(ctx, child, p, visit) })
+}
+
+// entries of a folder of a snapshot, by their paths.
+func entries(ctx context.Context, dir fs.Directory, p string, visit func(p string, e fs.Entry) error) error {
 	return fs.IterateEntries(ctx, dir, func(ctx context.Context, child fs.Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if !plain(child.Name()) {
 			return &Failure{Reason: ReasonDamaged, Err: fmt.Errorf("folder %s has an entry with the name %q", p, child.Name())}
 		}
-		return walk(ctx, child, path.Join(p, child.Name()), visit)
+		return visit(path.Join(p, child.Name()), child)
 	})
 }
 

@@ -27,7 +27,8 @@ type repository struct {
 	repo.DirectRepository
 	storage *named
 	config  *Config
-	dir     string // of Kopia's file that says where the repository is
+	closed  context.CancelFunc // what Kopia began when it was opened
+	dir     string             // of Kopia's file that says where the repository is
 }
 
 // open the repository, made if it is not there and create is true.
@@ -60,7 +61,10 @@ func (c *Config) openStorage(ctx context.Context, st blob.Storage, password stri
 		}
 	}
 	if err == nil {
-		r.DirectRepository, err = r.opened(ctx, password)
+		var opening context.Context
+		opening, r.closed = r.storage.reachable(ctx)
+		r.DirectRepository, err = r.opened(opening, password)
+		err = told(opening, ctx, err)
 	}
 	if err == nil {
 		err = r.expected()
@@ -242,6 +246,9 @@ const keepAll = 1 << 30
 func (r *repository) close(ctx context.Context) {
 	if r.DirectRepository != nil {
 		_ = r.Close(ctx) // everything that counts has been flushed
+	}
+	if r.closed != nil {
+		r.closed()
 	}
 	opened().drop(r.storage)
 	_ = os.RemoveAll(r.dir) // in the container's scratch space, and nothing secret is in it

@@ -34,7 +34,7 @@ type bucketServer struct {
 	spared atomic.Int64
 }
 
-// moodFrom makes it misbehave from the nth request on that writes.
+// moodFrom makes it misbehave from the nth request on that writes; to refuse, from the nth of all.
 func (s *bucketServer) moodFrom(mood string, nth int64) {
 	s.spared.Store(nth)
 	s.mood.Store(mood)
@@ -50,10 +50,10 @@ func newBucketServer(r *rig) (*bucketServer, Location) {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		mood, writes := s.mood.Load().(string), q.Method == http.MethodPut || q.Method == http.MethodDelete
 		if s.spared.Load() > 0 {
-			mood = ""
-			if writes {
+			if writes || mood == "refusing" {
 				s.spared.Add(-1)
 			}
+			mood = ""
 		}
 		switch {
 		case mood == "failing":
@@ -80,7 +80,7 @@ func newBucketServer(r *rig) (*bucketServer, Location) {
 			half := content[:len(content)/2]
 			_, _ = backend.PutObject("backups", name, nil, strings.NewReader(string(half)), int64(len(half)), nil)
 			w.Header().Set("ETag", `"d41d8cd98f00b204e9800998ecf8427e"`)
-		case mood == "denying":
+		case mood == "denying", mood == "refusing":
 			w.Header().Set("Content-Type", "application/xml")
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>`)

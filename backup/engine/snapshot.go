@@ -14,7 +14,6 @@ import (
 	kopiafs "github.com/kopia/kopia/fs"
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/compression"
-	"github.com/kopia/kopia/repo/object"
 	"github.com/kopia/kopia/snapshot"
 	"github.com/kopia/kopia/snapshot/policy"
 	"github.com/kopia/kopia/snapshot/upload"
@@ -123,12 +122,9 @@ func (r *repository) take(ctx context.Context, v Volume, report *Reporter, tag s
 
 // save the record and the snapshot that names it.
 func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume, src *source, man *snapshot.Manifest, last *lastRecord) error {
-	record := last.wait()
-	if last.root != man.RootObjectID() || !src.like(record) {
-		var err error
-		if record, err = src.record(ctx, w, man.RootEntry, record); err != nil {
-			return err
-		}
+	record, err := src.record(ctx, w, man.RootEntry, last)
+	if err != nil {
+		return err
 	}
 	id, err := record.keep(ctx, w, r.source(recordPath, v.Name), man.StartTime, man.EndTime)
 	if err != nil {
@@ -148,7 +144,6 @@ func (r *repository) save(ctx context.Context, w repo.RepositoryWriter, v Volume
 // it, or where it can't be read, digests are made anew.
 type lastRecord struct {
 	of   *snapshot.Manifest
-	root object.ID
 	wait func() Record
 }
 
@@ -171,7 +166,7 @@ func (r *repository) lastRecord(ctx context.Context, previous []*snapshot.Manife
 			return record
 		})
 		go read()
-		return &lastRecord{m, m.RootObjectID(), read}
+		return &lastRecord{m, read}
 	}
 	return &lastRecord{wait: func() Record { return nil }}
 }

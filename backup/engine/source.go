@@ -304,15 +304,21 @@ func typeOf(m os.FileMode) string {
 	return ""
 }
 
+// specialModes of chmod(2) and of Go.
+var specialModes = [...]struct { //nolint:gochecknoglobals // a table that nothing writes to
+	bit  uint32
+	flag os.FileMode
+}{{syscall.S_ISUID, os.ModeSetuid}, {syscall.S_ISGID, os.ModeSetgid}, {syscall.S_ISVTX, os.ModeSticky}}
+
 // modeOf a file as chmod(2) has it. That of a symbolic link means nothing.
 func modeOf(m os.FileMode) uint32 {
 	if m&os.ModeSymlink != 0 {
 		return 0
 	}
 	out := uint32(m.Perm())
-	for bit, flag := range map[uint32]os.FileMode{syscall.S_ISUID: os.ModeSetuid, syscall.S_ISGID: os.ModeSetgid, syscall.S_ISVTX: os.ModeSticky} {
-		if m&flag != 0 {
-			out |= bit
+	for _, s := range specialModes {
+		if m&s.flag != 0 {
+			out |= s.bit
 		}
 	}
 	return out
@@ -321,9 +327,9 @@ func modeOf(m os.FileMode) uint32 {
 // fileMode is the inverse of modeOf.
 func fileMode(mode uint32) os.FileMode {
 	out := os.FileMode(mode & 0o777)
-	for bit, flag := range map[uint32]os.FileMode{syscall.S_ISUID: os.ModeSetuid, syscall.S_ISGID: os.ModeSetgid, syscall.S_ISVTX: os.ModeSticky} {
-		if mode&bit != 0 {
-			out |= flag
+	for _, s := range specialModes {
+		if mode&s.bit != 0 {
+			out |= s.flag
 		}
 	}
 	return out

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/blob/filesystem"
+	folder "github.com/kopia/kopia/repo/blob/filesystem"
 	"github.com/kopia/kopia/repo/blob/s3"
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
@@ -48,52 +48,75 @@ func (l Location) storage(ctx context.Context, create bool) (blob.Storage, error
 	if _, err := os.Stat(l.Path); errors.Is(err, os.ErrNotExist) {
 		return nil, missing(l)
 	}
-	st, err := filesystem.New(ctx, &filesystem.Options{Path: l.Path, DirectoryMode: 0o700}, create)
+	st, err := folder.New(ctx, &folder.Options{Path: l.Path, DirectoryMode: 0o700}, create)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", l, err)
 	}
-	return &written{Storage: st, at: l}, nil
+	fs, ok := st.(filesystem)
+	if !ok {
+		return nil, fmt.Errorf("opening %s: it does not tell where blobs are", l)
+	}
+	opened, err := os.Open(l.Path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the folder of the repository: %w", err)
+	}
+	return &written{fs, opened}, nil
 }
 
 func missing(l Location) error {
 	return &Failure{Reason: ReasonNoRepository, Err: fmt.Errorf("there is no repository at %s", l)}
 }
 
-// written is a folder that is synced now and then while blobs are stored in it, so that at the end there is little left to
-// wait for.
+// written is a folder of which the kernel is told to write down each blob as soon as it is stored, so that at the end there is
+// little left to wait for. To sync the folder now and then would hold up all who make files in it meanwhile.
 type written struct {
-	blob.Storage
-	at     Location
-	since  atomic.Int64 // bytes that were stored since it was synced
-	mu     sync.Mutex
-	failed error // what the kernel says once, and not again
+	filesystem
+	// folder is open from the beginning: what can't be written down is told to those only who had something open then.
+	folder *os.File
 }
 
-// syncAfter as many bytes.
-const syncAfter = 32 << 20
+// filesystem is Kopia's storage in a folder.
+type filesystem interface {
+	blob.Storage
+	// GetShardedPathAndFilePath of a blob.
+	GetShardedPathAndFilePath(ctx context.Context, id blob.ID) (folder, file string, err error)
+}
 
 // PutBlob implements blob.Storage.
 func (w *written) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
-	if err := w.Storage.PutBlob(ctx, id, data, o); err != nil {
+	if err := w.filesystem.PutBlob(ctx, id, data, o); err != nil {
 		return err
 	}
-	if w.since.Add(int64(data.Length())) >= syncAfter {
-		w.since.Store(0)
-		go func() {
-			if w.mu.TryLock() {
-				defer w.mu.Unlock()
-				w.failed = errors.Join(w.failed, w.at.sync())
-			}
-		}()
+	if _, file, err := w.GetShardedPathAndFilePath(ctx, id); err == nil && data.Length() >= worthBeginning {
+		go beginWriting(file)
 	}
 	return nil
 }
 
-// sync waits until all is on disk, and tells what is not.
+// worthBeginning to write at once, in bytes.
+const worthBeginning = 1 << 20
+
+// beginWriting of what the kernel holds of a file. Whether that goes well is told by sync.
+func beginWriting(file string) {
+	f, err := os.Open(file)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+// sync waits until all is on disk, and tells what is not: Kopia leaves that to the kernel's pleasure.
 func (w *written) sync() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return errors.Join(w.failed, w.at.sync())
+	if err := unix.Syncfs(int(w.folder.Fd())); err != nil {
+		return fmt.Errorf("writing the repository to disk: %w", err)
+	}
+	return nil
+}
+
+// Close implements blob.Storage.
+func (w *written) Close(ctx context.Context) error {
+	return errors.Join(w.filesystem.Close(ctx), w.folder.Close())
 }
 
 // synced waits until what was stored is on disk. Of a server, nothing is known but that it has said so.
@@ -174,19 +197,6 @@ func (l Location) lock(mustExist bool) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// sync has the kernel write down what was stored in a folder: Kopia leaves that to the kernel's pleasure.
-func (l Location) sync() error {
-	f, err := os.Open(l.Path)
-	if err != nil {
-		return fmt.Errorf("opening the folder of the repository: %w", err)
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return fmt.Errorf("writing the repository to disk: %w", err)
-	}
-	return nil
-}
-
 // tidy removes the unfinished files of a program that was killed. Only who holds the lock may.
 func (l Location) tidy() error {
 	if l.S3 != nil {
@@ -237,8 +247,8 @@ type named struct {
 	blob.Storage
 	key  string
 	last atomic.Pointer[blob.ID]
-	// lost is told of what could not be stored, if anybody listens.
-	lost atomic.Pointer[context.CancelCauseFunc]
+	// lost is told of what could not be stored, gone of a repository that could not be reached for reading.
+	lost, gone listener
 	// limit of bytes in a second; nil for none. Kopia's own takes each blob whose size it does not know for one of 20 MB, so
 	// that it is half a minute until a repository is open.
 	limit *rate.Limiter
@@ -260,8 +270,16 @@ func (n *named) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob
 	if err == nil {
 		err = n.Storage.PutBlob(ctx, id, data, o)
 	}
-	if lost := n.lost.Load(); err != nil && lost != nil {
-		(*lost)(fmt.Errorf("storing a blob: %w", err))
+	if err != nil {
+		n.lost.tell(fmt.Errorf("storing a blob: %w", err))
+	}
+	return err
+}
+
+// read tells of an error in reading if it says that the repository can't be reached.
+func (n *named) read(err error) error {
+	if err != nil && ReasonOf(err) == ReasonUnavailable {
+		n.gone.tell(fmt.Errorf("reading the repository: %w", err))
 	}
 	return err
 }
@@ -271,21 +289,62 @@ func (n *named) sync() error { return synced(n.Storage) }
 // vital is a context that ends with the first blob that could not be stored, whatever Kopia's own retries did about it. Else it
 // would try each further one as long, for a snapshot that is none.
 func (n *named) vital(ctx context.Context) (context.Context, context.CancelFunc) {
+	return n.lost.within(ctx)
+}
+
+// reachable is a context that ends when the repository can't be reached, whatever Kopia's own patience: it looks for indexes again
+// and again, for ever longer, until it is told to stop.
+func (n *named) reachable(ctx context.Context) (context.Context, context.CancelFunc) {
+	return n.gone.within(ctx)
+}
+
+// listener is whoever is told of a failure, if anybody is.
+type listener struct {
+	atomic.Pointer[context.CancelCauseFunc]
+}
+
+// within is a context that ends when a failure is told.
+func (l *listener) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	n.lost.Store(&cancel)
+	before := l.Swap(&cancel)
 	return ctx, func() {
-		n.lost.Store(nil)
+		l.Store(before)
 		cancel(nil)
 	}
+}
+
+func (l *listener) tell(err error) {
+	if cancel := l.Load(); cancel != nil {
+		(*cancel)(err)
+	}
+}
+
+// told is what was told within a context, if an error is the consequence; else the error.
+func told(within, outer context.Context, err error) error {
+	if cause := context.Cause(within); err != nil && cause != nil && outer.Err() == nil {
+		return cause
+	}
+	return err
 }
 
 // GetBlob implements blob.Storage.
 func (n *named) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
 	n.last.Store(&id)
 	if err := n.Storage.GetBlob(ctx, id, offset, length, out); err != nil {
-		return err
+		return n.read(err)
 	}
 	return n.pass(ctx, out.Length())
+}
+
+// GetMetadata implements blob.Storage.
+func (n *named) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
+	m, err := n.Storage.GetMetadata(ctx, id)
+	return m, n.read(err)
+}
+
+// ListBlobs implements blob.Storage.
+func (n *named) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
+	return n.read(n.Storage.ListBlobs(ctx, prefix, each))
 }
 
 // suspect is the blob that an error is about: the one that was read last, unless the error names one itself.

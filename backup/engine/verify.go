@@ -58,6 +58,10 @@ type verifier struct {
 	blobs  map[blob.ID]blob.Metadata
 	mu     sync.Mutex
 	out    Verification
+	// guessed says that a blob was named because it was read last.
+	guessed bool
+	// failed says why something could not be looked at.
+	failed error
 	// contents that are needed, and by which snapshots; files by their object.
 	contents map[content.ID]*needed
 	files    map[object.ID]*neededFile
@@ -76,7 +80,7 @@ type neededFile struct {
 
 // verify snapshots, those given or all. What is damaged is in the result; an error means that it could not be told.
 func (r *repository) verify(ctx context.Context, how Verify, only []string, report *Reporter) (Verification, error) {
-	v := &verifier{repository: r, report: report, contents: map[content.ID]*needed{}, files: map[object.ID]*neededFile{}}
+	v := &verifier{repository: r, report: report}
 	v.out.Mode = how.Mode
 	if v.out.Mode == "" {
 		v.out.Mode = VerifyQuick
@@ -98,7 +102,7 @@ func (r *repository) verify(ctx context.Context, how Verify, only []string, repo
 	for _, d := range known.missing(v.blobs) {
 		v.damaged(blob.ID(d.Blob), d.Problem, nil)
 	}
-	if err := v.needs(ctx, only); err != nil {
+	if err := v.gather(ctx, only); err != nil {
 		return v.out, err
 	}
 	v.present()
@@ -139,8 +143,44 @@ func (v *verifier) damaged(id blob.ID, problem string, snapshots []string) {
 	v.out.Damaged = append(v.out.Damaged, Damage{Blob: string(id), Problem: problem, Snapshots: slices.Clone(snapshots)})
 }
 
-// needs gathers what snapshots are made of: folders, files and their records.
-func (v *verifier) needs(ctx context.Context, only []string) error {
+// gather what snapshots are made of, by several readers; once more by one alone where a blob had to be guessed, so that the one
+// that was read last is the one that is meant.
+func (v *verifier) gather(ctx context.Context, only []string) error {
+	for _, readers := range []int{readers, 1} {
+		v.contents, v.files = map[content.ID]*needed{}, map[object.ID]*neededFile{}
+		v.out.Snapshots, v.out.Files, v.out.Bytes, v.guessed = 0, 0, 0, false
+		v.out.Damaged = slices.DeleteFunc(v.out.Damaged, func(d Damage) bool { return d.Blob == "" })
+		if err := v.needs(ctx, only, readers); err != nil || !v.guessed {
+			return err
+		}
+	}
+	return nil
+}
+
+// cannotTell notes down, once, that something could not be looked at: of a repository that can't be reached, or of which nobody
+// waits for an answer, nothing is known.
+func (v *verifier) cannotTell(cause error) bool {
+	if cause == nil || ReasonOf(cause) != ReasonUnavailable && ReasonOf(cause) != ReasonClock &&
+		!errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.failed == nil {
+		v.failed = cause
+	}
+	return true
+}
+
+// gaveUp is why it makes no sense to go on, if so.
+func (v *verifier) gaveUp(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return errors.Join(v.failed, ctx.Err())
+}
+
+// needs of snapshots: folders, files and their records.
+func (v *verifier) needs(ctx context.Context, only []string, readers int) error {
 	for _, volume := range v.config.Volumes {
 		all, err := v.snapshots(ctx, volume.Name)
 		if err != nil {
@@ -152,21 +192,27 @@ func (v *verifier) needs(ctx context.Context, only []string) error {
 				continue
 			}
 			v.out.Snapshots++
-			v.needsOf(ctx, m)
-			if err := ctx.Err(); err != nil {
+			v.needsOf(ctx, m, readers)
+			if err := v.gaveUp(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return v.gaveUp(ctx)
 }
 
 // untraced is damage of which the blob is not known but by what was read last.
 func (v *verifier) untraced(err error, snapshots []string) {
+	if v.cannotTell(err) {
+		return
+	}
+	v.mu.Lock()
+	v.guessed = true
+	v.mu.Unlock()
 	v.damaged("", v.storage.suspect(err).Error(), snapshots)
 }
 
-func (v *verifier) needsOf(ctx context.Context, m *snapshot.Manifest) {
+func (v *verifier) needsOf(ctx context.Context, m *snapshot.Manifest, readers int) {
 	by := string(m.ID)
 	if id := m.Tags[recordTag]; id != "" {
 		if record, err := snapshot.LoadSnapshot(ctx, v, manifest.ID(id)); err != nil {
@@ -175,12 +221,15 @@ func (v *verifier) needsOf(ctx context.Context, m *snapshot.Manifest) {
 			v.object(ctx, record.RootObjectID(), by, "record")
 		}
 	}
-	v.tree(ctx, snapshotfs.EntryFromDirEntry(v, m.RootEntry), ".", by)
+	var others errgroup.Group
+	others.SetLimit(readers - 1)
+	v.tree(ctx, &others, snapshotfs.EntryFromDirEntry(v, m.RootEntry), ".", by)
+	_ = others.Wait() // what is wrong is noted down
 }
 
-// tree goes on beside a folder that can't be read.
-func (v *verifier) tree(ctx context.Context, e fs.Entry, p, by string) {
-	if ctx.Err() != nil {
+// tree goes on beside a folder that can't be read; others take folders over while they have nothing to do.
+func (v *verifier) tree(ctx context.Context, others *errgroup.Group, e fs.Entry, p, by string) {
+	if v.gaveUp(ctx) != nil {
 		return
 	}
 	id, ok := e.(object.HasObjectID)
@@ -216,7 +265,13 @@ func (v *verifier) tree(ctx context.Context, e fs.Entry, p, by string) {
 		return
 	}
 	for _, child := range children {
-		v.tree(ctx, child, p+"/"+child.Name(), by)
+		look := func() error {
+			v.tree(ctx, others, child, p+"/"+child.Name(), by)
+			return nil
+		}
+		if !child.IsDir() || !others.TryGo(look) {
+			_ = look()
+		}
 	}
 }
 
@@ -228,20 +283,35 @@ func (v *verifier) object(ctx context.Context, oid object.ID, by, p string) {
 		return
 	}
 	for _, id := range ids {
-		n := v.contents[id]
-		if n == nil {
-			info, err := v.ContentReader().ContentInfo(ctx, id)
-			if err != nil {
-				v.unreadable(ctx, oid, p, by, err)
-				return
-			}
-			n = &needed{info: info}
-			v.contents[id] = n
+		if v.knownContent(id, by) {
+			continue
 		}
-		if len(n.by) == 0 || n.by[len(n.by)-1] != by {
-			n.by = append(n.by, by)
+		info, err := v.ContentReader().ContentInfo(ctx, id)
+		if err != nil {
+			v.unreadable(ctx, oid, p, by, err)
+			return
 		}
+		v.mu.Lock()
+		if v.contents[id] == nil {
+			v.contents[id] = &needed{info: info}
+		}
+		v.mu.Unlock()
+		v.knownContent(id, by)
 	}
+}
+
+// knownContent notes down who needs a content, if it is known.
+func (v *verifier) knownContent(id content.ID, by string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := v.contents[id]
+	if n == nil {
+		return false
+	}
+	if len(n.by) == 0 || n.by[len(n.by)-1] != by {
+		n.by = append(n.by, by)
+	}
+	return true
 }
 
 // unreadable is an object whose own list, of contents or of entries, can't be read. Its blob is found by its contents.
@@ -255,15 +325,27 @@ func (v *verifier) unreadable(ctx context.Context, oid object.ID, p, by string, 
 	}
 	if id, _, ok := oid.ContentID(); ok {
 		if info, err := v.ContentReader().ContentInfo(ctx, id); err == nil {
-			v.damaged(info.PackBlobID, v.problem(info, cause), []string{by})
+			v.broken(info, cause, []string{by})
 			return
 		}
 	}
 	v.untraced(fmt.Errorf("%s of snapshot %s: %w", p, by, cause), []string{by})
 }
 
-// problem of a blob in few words.
-func (v *verifier) problem(info content.Info, cause error) string {
+// broken notes down the blob of a content that can't be read, unless the cause says nothing about it.
+func (v *verifier) broken(info content.Info, cause error, by []string) {
+	problem := v.lacking(info)
+	if problem == "" {
+		if v.cannotTell(cause) {
+			return
+		}
+		problem = "can't be read: " + cause.Error()
+	}
+	v.damaged(info.PackBlobID, problem, by)
+}
+
+// lacking is what can be told about the blob of a content without reading it, empty if it is there as a whole.
+func (v *verifier) lacking(info content.Info) string {
 	m, ok := v.blobs[info.PackBlobID]
 	switch end := int64(info.PackOffset) + int64(info.PackedLength); {
 	case !ok:
@@ -271,15 +353,14 @@ func (v *verifier) problem(info content.Info, cause error) string {
 	case m.Length < end:
 		return fmt.Sprintf("has %d bytes, where %d are needed at least", m.Length, end)
 	}
-	return "can't be read: " + cause.Error()
+	return ""
 }
 
 // present tells whether every blob that contents are in is there and long enough.
 func (v *verifier) present() {
 	for _, n := range v.contents {
-		m, ok := v.blobs[n.info.PackBlobID]
-		if !ok || m.Length < int64(n.info.PackOffset)+int64(n.info.PackedLength) {
-			v.damaged(n.info.PackBlobID, v.problem(n.info, nil), n.by)
+		if problem := v.lacking(n.info); problem != "" {
+			v.damaged(n.info.PackBlobID, problem, n.by)
 		}
 	}
 }
@@ -301,8 +382,8 @@ func (v *verifier) readAll(ctx context.Context) error {
 			if _, err := v.ContentReader().GetContent(ctx, id); ctx.Err() != nil {
 				return ctx.Err()
 			} else if err != nil {
-				v.damaged(n.info.PackBlobID, v.problem(n.info, err), n.by)
-				return nil
+				v.broken(n.info, err, n.by)
+				return v.gaveUp(ctx)
 			}
 			v.report.add(1, int64(n.info.OriginalLength))
 			return nil
@@ -336,7 +417,7 @@ func (v *verifier) readSome(ctx context.Context, percent float64) error {
 			}
 			if err != nil {
 				v.unreadableFile(ctx, id, f, err)
-				return nil
+				return v.gaveUp(ctx)
 			}
 			v.report.add(1, n)
 			v.mu.Lock()
@@ -368,8 +449,7 @@ func (v *verifier) unreadableFile(ctx context.Context, id object.ID, f *neededFi
 	found := false
 	for _, id := range ids {
 		if _, err := v.ContentReader().GetContent(ctx, id); err != nil {
-			n := v.contents[id]
-			v.damaged(n.info.PackBlobID, v.problem(n.info, err), n.by)
+			v.broken(v.contents[id].info, err, v.contents[id].by)
 			found = true
 		}
 	}
