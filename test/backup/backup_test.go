@@ -40,7 +40,7 @@ func TestBackups(t *testing.T) {
 		{"a run that is asked for", b.first}, {"the second run stores what changed", b.second},
 		{"hooks", b.hooks}, {"the schedule fires", b.schedule}, {"a restore is identical", b.restore}, {"the list of files", b.browse},
 		{"verification", b.verify}, {"an archive", b.export}, {"damage is named", b.damage}, {"a disk that is full", b.fullDisk}, {"kills at any moment", b.kills}, {"a copy in a bucket", b.serverOfBuckets},
-		{"Kopia's own command line", b.ownCommandLine}, {"while it runs", b.during}, {"files that are being written", b.written}, {"figures", b.figures},
+		{"Kopia's own command line", b.ownCommandLine}, {"while it runs", b.during}, {"a deadline", b.late}, {"files that are being written", b.written}, {"figures", b.figures},
 		{"repositories elsewhere", b.elsewhere}, {"secrets stay secret", b.secrets}, {"the stack goes", b.withoutTheStack},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"mockup.dev/mockup/api/v1alpha1"
 )
@@ -41,4 +42,24 @@ func (b *backups) fullDisk(t *testing.T) {
 	b.does("backup", "now")
 	b.until("the policy to be ready again", b.ready)
 	b.equalCopy(disk)
+}
+
+// late is a run that is not done at its deadline: it is ended and called so, nothing of it is in the way of the next.
+func (b *backups) late(t *testing.T) {
+	before := b.policy().Status.Snapshots
+	b.random("slow", 24)
+	limit, archives := resource.MustParse("256Ki"), b.policy().Spec.Archives
+	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Bandwidth, p.Spec.Deadline, p.Spec.Archives = &limit, "1m", nil })
+	out := b.failing(t)
+	if out.Reason != "DeadlineExceeded" || !strings.Contains(out.Message, "it did not succeed within 1m0s") {
+		t.Errorf("outcome %+v", out)
+	}
+	if now := b.policy().Status.Snapshots; now != before {
+		t.Errorf("there are %d snapshots, and were %d", now, before)
+	}
+	b.says(v1alpha1.ReasonBackupFailed, "within 1m0s")
+	b.patch(func(p *v1alpha1.BackupPolicy) { p.Spec.Bandwidth, p.Spec.Deadline, p.Spec.Archives = nil, "", archives })
+	b.does("backup", "now")
+	b.until("the policy to be ready again", b.ready)
+	must(t, os.Remove(filepath.Join(b.source(), "extra", "slow")))
 }
