@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,10 +42,22 @@ func newClient(state statedir.Dir) (client.WithWatch, error) {
 	return c, nil
 }
 
-// reach is newClient for a control plane that has to answer: its error has exit code 3.
+// startPatience is how long a control plane is waited for that runs and does not answer yet.
+const startPatience = 20 * time.Second
+
+// reach is newClient for a control plane that has to answer: its error has exit code 3. One that has just been started again is
+// waited for.
 func reach(ctx context.Context, state statedir.Dir) (client.WithWatch, error) {
-	if err := controlplane.Healthy(ctx, state.ControlPlane()); err != nil {
-		return nil, &exitError{exitUnreachable, fmt.Errorf("%w; start it with %q", err, "mockup up")}
+	var missing error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, startPatience, true, func(ctx context.Context) (bool, error) {
+		missing = controlplane.Healthy(ctx, state.ControlPlane())
+		return missing == nil || errors.Is(missing, controlplane.ErrNotRunning), nil
+	})
+	if missing == nil {
+		missing = err
+	}
+	if missing != nil {
+		return nil, &exitError{exitUnreachable, fmt.Errorf("%w; start it with %q", missing, "mockup up")}
 	}
 	return newClient(state)
 }
