@@ -202,7 +202,10 @@ func (w *watched) collector(t *testing.T) {
 		return err
 	})
 	w.labels(t)
-	if s := w.addon(t).Status; s.LastLogTime == nil || time.Since(s.LastLogTime.Time) > time.Minute || !strings.HasPrefix(s.Ready, "7/") {
-		t.Errorf("the status has %s ready, and the last log of %v", s.Ready, s.LastLogTime)
-	}
+	eventually(t, "the status to have all ready, and a log of late", patience, func() error { // the agent was killed a moment ago
+		if s := w.addon(t).Status; s.LastLogTime == nil || time.Since(s.LastLogTime.Time) > time.Minute || !strings.HasPrefix(s.Ready, "7/") {
+			return fmt.Errorf("the status has %s ready, and the last log of %v", s.Ready, s.LastLogTime)
+		}
+		return nil
+	})
 }
