@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/klauspost/compress v1.18.2
 	github.com/kopia/kopia v0.22.3
+	github.com/minio/highwayhash v1.0.3
 	github.com/zeebo/blake3 v0.2.4
 	golang.org/x/sync v0.20.0
 	golang.org/x/sys v0.48.0

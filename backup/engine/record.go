@@ -43,7 +43,7 @@ type Entry struct {
 	Size int64 `json:"size,omitempty"`
 	// Modified in nanoseconds since 1970.
 	Modified int64 `json:"modified"`
-	// Digest of a file's content: "blake3:" and that, or its SHA-256 in records of before.
+	// Digest of a file's content, with its kind before it.
 	Digest string `json:"digest,omitempty"`
 	// Target of a symbolic link.
 	Target []byte `json:"target,omitempty"`

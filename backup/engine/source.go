@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path"
@@ -245,21 +244,21 @@ func (f *sourceFile) Open(context.Context) (fs.Reader, error) {
 		return nil, err
 	}
 	f.FileInfo = info
-	return &digesting{file: file, of: f, hash: newHash("")}, nil
+	return &digesting{file: file, of: f, digester: newDigester("")}, nil
 }
 
 // digesting reads a file from its beginning to its end.
 type digesting struct {
 	file *os.File
 	of   *sourceFile
-	hash hash.Hash
+	digester
 	size int64
 }
 
 // Read implements io.Reader.
 func (d *digesting) Read(b []byte) (int, error) {
 	n, err := d.file.Read(b)
-	d.hash.Write(b[:n])
+	d.Write(b[:n])
 	d.size += int64(n)
 	if errors.Is(err, io.EOF) {
 		d.end()
@@ -269,7 +268,7 @@ func (d *digesting) Read(b []byte) (int, error) {
 
 func (d *digesting) end() {
 	e := d.of.entry()
-	e.Digest, e.Size = digestOf(d.hash), d.size
+	e.Digest, e.Size = d.digest(), d.size
 	s := d.of.s
 	s.read(e)
 	now, err := d.file.Stat()
