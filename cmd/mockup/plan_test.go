@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"mockup.dev/mockup/internal/backend"
@@ -143,6 +145,14 @@ func controlPlane(t *testing.T) (dir string, api client.WithWatch) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
+	b, missing := &background{state: state}, error(nil)
+	err = wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		missing = b.serving(ctx)
+		return missing == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("the control plane does not serve: %v: %v", err, missing)
+	}
 	api, err = newClient(state)
 	if err != nil {
 		t.Fatal(err)
