@@ -365,14 +365,16 @@ func (b *backups) kills(t *testing.T) {
 
 // struck has a run begin and something killed in it; of the program itself, until one was really hit.
 func (b *backups) struck(t *testing.T, random *rand.Rand, round int) {
-	for attempt := range 10 {
-		b.random(fmt.Sprint("random-", round%3), 24)
+	size, longest := 24, 4*time.Second
+	if round%3 == 0 { // of the program itself, which is done in less than a second
+		size, longest = 96, 600*time.Millisecond
+	}
+	for attempt := range 20 {
+		b.random(fmt.Sprint("random-", round%3), size)
 		token := fmt.Sprintf("kill-%d-%d-%d", time.Now().UnixNano(), round, attempt)
 		b.asks(token)
-		longest := 4 * time.Second
 		if round%3 == 0 {
 			b.awaitProgram()
-			longest = 1500 * time.Millisecond
 		}
 		time.Sleep(time.Duration(random.Int64N(int64(longest))))
 		victim, hit := b.kill(round % 3)
