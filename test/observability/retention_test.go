@@ -64,17 +64,18 @@ type ownLoki struct {
 	process                   *exec.Cmd
 }
 
-// ownLoki with the running one's configuration. A minute is the shortest after which it removes anything.
+// ownLoki with the running one's configuration. A minute is the shortest after which it removes anything. Its ports are below those
+// that the kernel gives to clients.
 func (w *watched) ownLoki(t *testing.T) *ownLoki {
 	t.Helper()
 	tools := os.Getenv("MOCKUP_TOOLS")
 	if tools == "" {
 		t.Fatal("MOCKUP_TOOLS is not set, which is where loki is; run: MOCKUP_TOOLS=$(hack/images --tools) hack/sandbox go test ./test/observability")
 	}
-	l := &ownLoki{program: filepath.Join(tools, "loki"), dir: t.TempDir(), url: "http://127.0.0.1:33100"}
+	l := &ownLoki{program: filepath.Join(tools, "loki"), dir: t.TempDir(), url: "http://127.0.0.1:23100"}
 	rendered := w.configOf(t, "loki", "loki.yaml")
 	for _, change := range [][2]string{
-		{"http_listen_port: 3100", "http_listen_port: 33100"}, {"grpc_listen_port: 9095", "grpc_listen_port: 39095"},
+		{"http_listen_port: 3100", "http_listen_port: 23100"}, {"grpc_listen_port: 9095", "grpc_listen_port: 29095"},
 		{"path_prefix: /loki", "path_prefix: " + l.dir}, {": /loki/", ": " + l.dir + "/"},
 		{"compaction_interval: 10m", "compaction_interval: 2s"}, {"retention_delete_delay: 1h", "retention_delete_delay: 1s"},
 	} {
