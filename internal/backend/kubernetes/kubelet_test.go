@@ -53,8 +53,11 @@ func startKubelet(ctx context.Context, client clientset.Interface) (*kubelet, er
 	return k, nil
 }
 
-// sync takes the status of a pod one step further.
+// sync takes the status of a pod one step further, if it is on its node.
 func (k *kubelet) sync(ctx context.Context, p *corev1.Pod) error {
+	if p.Spec.NodeName != nodeName {
+		return nil
+	}
 	pods := k.client.CoreV1().Pods(p.Namespace)
 	if p.DeletionTimestamp != nil {
 		return pods.Delete(ctx, p.Name, metav1.DeleteOptions{
