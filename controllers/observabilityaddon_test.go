@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -97,10 +98,16 @@ var _ = Describe("an ObservabilityAddon", func() {
 		Expect(k8s.Create(ctx, first)).To(Succeed())
 		Eventually(func() string { return password(first) }, patience).ShouldNot(BeEmpty())
 		owned := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: first.Namespace, Name: manifests.GrafanaAdminName(first.Name)}}
-		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(owned), owned)).To(Succeed())
-		owned.Labels = nil
-		Expect(controllerutil.SetControllerReference(first, owned, k8s.Scheme())).To(Succeed())
-		Expect(k8s.Update(ctx, owned)).To(Succeed())
+		Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error { // the controller writes it, too
+			if err := k8s.Get(ctx, client.ObjectKeyFromObject(owned), owned); err != nil {
+				return err
+			}
+			owned.Labels = nil
+			if err := controllerutil.SetControllerReference(first, owned, k8s.Scheme()); err != nil {
+				return err
+			}
+			return k8s.Update(ctx, owned)
+		})).To(Succeed())
 		before := password(first)
 		Expect(k8s.Delete(ctx, first)).To(Succeed())
 		Eventually(func() string { return of(first).Name }, patience).Should(BeEmpty())
