@@ -104,11 +104,11 @@ func (w *watched) finished(t *testing.T) {
 func (w *watched) arrived(t *testing.T, round string) {
 	t.Helper()
 	lines := fmt.Sprintf(`{service="writer"} |= "\"round\":\"%s\""`, round)
-	right, missing := 0, map[string]int{}
+	var right, missing int
 	eventually(t, "each line of "+round+" to be there once", patience, func() error {
 		count, err := numbers(`sum(count_over_time(`+lines+` [1h]))`, "")
-		missing[round] = roundLines - int(count[""])
-		if err == nil && (missing[round] < 0 || missing[round] > mayMiss[round]) {
+		missing = roundLines - int(count[""])
+		if err == nil && (missing < 0 || missing > mayMiss[round]) {
 			right = 0
 			return fmt.Errorf("%v of %d lines are", count[""], roundLines)
 		}
@@ -117,8 +117,8 @@ func (w *watched) arrived(t *testing.T, round string) {
 		}
 		return err
 	})
-	if missing[round] > 0 {
-		t.Logf("%d lines of %s are missing", missing[round], round)
+	if missing > 0 {
+		t.Logf("%d lines of %s are missing", missing, round)
 		return
 	}
 	sum, err := numbers(`sum(sum_over_time(`+lines+` | json | unwrap seq [1h]))`, "")
