@@ -70,5 +70,5 @@ func (s *Service) handler() http.Handler {
 	if s.Handler != nil {
 		routes = s.Handler
 	}
-	return s.health.closeWhenDraining(telemetry.Middleware(s.Log, s.Metrics, limitStalls(stallTimeout, routes)))
+	return limitStalls(stallTimeout, s.health.closeWhenDraining(telemetry.Middleware(s.Log, s.Metrics, routes)))
 }

@@ -19,13 +19,19 @@ const lingerTimeout = 5 * time.Second
 func limitStalls(timeout time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connection := http.NewResponseController(w)
-		if r.Body != nil && r.Body != http.NoBody {
-			body := &movingBody{ReadCloser: r.Body, connection: connection, timeout: timeout}
-			r.Body = body
-			body.move() // net/http reads a body by itself that no handler wants
-			defer body.unread()
+		response := &movingResponse{ResponseWriter: w, connection: connection, timeout: timeout}
+		if r.Body == nil || r.Body == http.NoBody {
+			next.ServeHTTP(response, r)
+			return
 		}
-		next.ServeHTTP(&movingResponse{ResponseWriter: w, connection: connection, timeout: timeout}, r)
+		body := &movingBody{ReadCloser: r.Body, connection: connection, timeout: timeout}
+		body.move()                    // net/http reads a short body by itself that no handler wants
+		r = r.WithContext(r.Context()) // its own look at the body tells it whether this is one
+		r.Body = body
+		next.ServeHTTP(response, r)
+		if r.Header.Get("Expect") == "" { // else the client may wait to be told to go on
+			body.drain()
+		}
 	})
 }
 
@@ -58,12 +64,16 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unread is called when the handler has returned: what is left of the body, as
-// after an error, is given little time.
-func (b *movingBody) unread() {
-	if !b.ended.Load() {
-		_ = b.connection.SetReadDeadline(time.Now().Add(min(b.timeout, lingerTimeout)))
+// drain is called when the handler has returned. It sends the answer, and takes
+// for a little time what is left of the body: whoever is cut off while sending
+// does not see the answer (RFC 9112, section 9.6).
+func (b *movingBody) drain() {
+	if b.ended.Load() {
+		return
 	}
+	_ = b.connection.Flush()
+	_ = b.connection.SetReadDeadline(time.Now().Add(min(b.timeout, lingerTimeout)))
+	_, _ = io.Copy(io.Discard, b.ReadCloser) // that it ends is all that counts
 }
 
 // movingResponse hides ReadFrom on purpose: sendfile would move a whole file

@@ -62,6 +62,27 @@ func TestStalledUploadThatNobodyReadsEnds(t *testing.T) {
 	}
 }
 
+// Who goes on sending when the answer is there still gets it.
+func TestAnswerToALongUploadThatNobodyReads(t *testing.T) {
+	server := httptest.NewServer(limitStalls(10*time.Second, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})))
+	defer server.Close()
+	connection := dial(t, server, 1<<30)
+	defer connection.Close() // before the server waits for the rest
+	for range 30 {           // for three times as long as net/http waits
+		time.Sleep(50 * time.Millisecond)
+		if _, err := connection.Write(make([]byte, 64<<10)); err != nil {
+			t.Fatalf("sending: %v", err)
+		}
+	}
+	answer := make([]byte, 1000)
+	n, err := connection.Read(answer)
+	if err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 413") {
+		t.Errorf("answer %q, %v", answer[:n], err)
+	}
+}
+
 func TestSlowUploadAndLongWorkPass(t *testing.T) {
 	server := httptest.NewServer(limitStalls(shortStall, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
