@@ -110,15 +110,24 @@ func newManager(config *rest.Config, o Options, synced *atomic.Bool) (ctrl.Manag
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("adding the health check: %w", err)
 	}
-	if err := mgr.AddReadyzCheck("caches", func(*http.Request) error {
-		if !synced.Load() {
-			return errors.New("the caches are not filled yet")
-		}
-		return nil
-	}); err != nil {
+	if err := mgr.AddReadyzCheck("caches", func(*http.Request) error { return ready(mgr.Elected(), synced) }); err != nil {
 		return nil, fmt.Errorf("adding the readiness check: %w", err)
 	}
 	return mgr, nil
+}
+
+// ready is an error while an operator that leads does not see everything yet. One that waits to lead is ready: else a roll-out of
+// the operator would never end, for the old one stays until the new one is ready, and leads until it goes.
+func ready(elected <-chan struct{}, synced *atomic.Bool) error {
+	select {
+	case <-elected:
+	default:
+		return nil
+	}
+	if !synced.Load() {
+		return errors.New("the caches are not filled yet")
+	}
+	return nil
 }
 
 // newScheme knows our own kinds and the few others that the controllers write; client-go's whole scheme costs memory.
