@@ -46,7 +46,9 @@ var _ = BeforeSuite(func() {
 
 	world = memory.NewWorld()
 	unique := true
-	mgr, err := ctrl.NewManager(rest, ctrl.Options{
+	manager, err := controlplanetest.AsManager(context.Background(), rest, "../config/rbac")
+	Expect(err).NotTo(HaveOccurred())
+	mgr, err := ctrl.NewManager(manager, ctrl.Options{
 		Scheme: scheme, NewClient: newLagging, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &unique},
 	})
 	Expect(err).NotTo(HaveOccurred())

@@ -18,13 +18,16 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"mockup.dev/mockup/internal/controlplane/controlplanetest"
 )
 
 // cluster is a real kube-apiserver with etcd, and a simulation of what else a cluster has.
 var cluster struct {
-	config *rest.Config
-	client clientset.Interface
-	node   *kubelet
+	config  *rest.Config
+	manager *rest.Config // of the operator's account
+	client  clientset.Interface
+	node    *kubelet
 }
 
 func TestMain(m *testing.M) {
@@ -59,6 +62,9 @@ func withCluster(m *testing.M) (code int, err error) {
 	if err := ensureNamespace(ctx, "other"); err != nil {
 		return 1, err
 	}
+	if cluster.manager, err = controlplanetest.AsManager(ctx, config, "../../../config/rbac"); err != nil {
+		return 1, err
+	}
 	if cluster.node, err = startKubelet(ctx, cluster.client); err != nil {
 		return 1, err
 	}
@@ -83,7 +89,7 @@ type line struct {
 }
 
 func newLine() *line {
-	l := &line{config: rest.CopyConfig(cluster.config)}
+	l := &line{config: rest.CopyConfig(cluster.manager)}
 	l.dialer = connrotation.NewDialer((&net.Dialer{}).DialContext)
 	l.config.Dial = l.dialer.DialContext
 	l.config.Wrap(func(next http.RoundTripper) http.RoundTripper {

@@ -21,9 +21,6 @@ var kinds = []struct { //nolint:gochecknoglobals // a table that nothing writes 
 	{"Secret", core("secrets")},
 	{"PersistentVolumeClaim", core("persistentvolumeclaims")},
 	{"NetworkPolicy", schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"}},
-	{"RoleBinding", rbac("rolebindings")},
-	{"Role", rbac("roles")},
-	{"ServiceAccount", core("serviceaccounts")},
 }
 
 func core(resource string) schema.GroupVersionResource {
@@ -32,10 +29,6 @@ func core(resource string) schema.GroupVersionResource {
 
 func apps(resource string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: resource}
-}
-
-func rbac(resource string) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: resource}
 }
 
 // resourceOf a kind, and its place in the order of removal.

@@ -64,7 +64,7 @@ func TestMetricsOfKubelets(t *testing.T) {
 		text = bytes.ReplaceAll(text, []byte("UID-OF-"+p.name), []byte(uid))
 	}
 	text = bytes.ReplaceAll(text, []byte("NAMESPACE"), []byte(namespace))
-	b, err := kube.New(cluster.config)
+	b, err := kube.New(cluster.manager)
 	if err != nil {
 		t.Fatal(err)
 	}
