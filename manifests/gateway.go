@@ -24,7 +24,7 @@ const (
 // gateway renders nginx in front of the services.
 func (r *renderer) gateway() (component, error) {
 	g, stack := r.stack.Spec.Gateway, r.owner.Name
-	nginx, err := nginxConfig(g, r.stack.Spec.Networks, r.stack.Spec.Services, r.facts.Tracing)
+	nginx, err := nginxConfig(g, r.stack.Spec.Services, r.facts.Tracing)
 	if err != nil {
 		return component{}, err
 	}

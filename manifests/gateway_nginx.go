@@ -33,7 +33,6 @@ type nginxValues struct {
 	StatusPort          int
 	MaxBodySize         string
 	Connect, Read, Send string
-	Subnets             []string
 	SelfSigned          bool
 	// StrictTransport forbids plain HTTP for a year. Browsers forget the ports by it and remember it for all of a host,
 	// so it is only for standard ports and a certificate that was not made here.
@@ -64,7 +63,7 @@ type nginxLocation struct {
 	AllowFrom            []string
 }
 
-func nginxConfig(g *v1alpha1.Gateway, networks []v1alpha1.Network, services []v1alpha1.Service, tracing *Tracing) (string, error) {
+func nginxConfig(g *v1alpha1.Gateway, services []v1alpha1.Service, tracing *Tracing) (string, error) {
 	sampled, err := tracing.sampled()
 	if err != nil {
 		return "", err
@@ -81,9 +80,6 @@ func nginxConfig(g *v1alpha1.Gateway, networks []v1alpha1.Network, services []v1
 		StrictTransport: g.TLS.SecretName != "" && g.HTTPS.HostPort == gatewayHTTPSPort && (g.HTTP == nil || g.HTTP.HostPort == gatewayHTTPPort),
 		Servers:         nginxServers(g.Routes, services),
 		Sampled:         sampled,
-	}
-	for _, n := range networks {
-		values.Subnets = append(values.Subnets, nginxNetwork(n.Subnet))
 	}
 	if g.HTTP != nil {
 		values.Redirect = &nginxRedirect{Ports: redirectPorts(g.HTTP.HostPort, g.HTTPS.HostPort)}

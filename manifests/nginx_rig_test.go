@@ -73,7 +73,7 @@ func newRig(t *testing.T, config string) *rig {
 	}
 	r.config = strings.NewReplacer(
 		gatewayTLSDir, dir+"/tls", gatewayRunDir, dir+"/run", "_path /tmp/", "_path "+dir+"/tmp/", "/dev/stdout", dir+"/access.log",
-		"listen 80 ", "listen "+r.http+" ", "listen 443 ", "listen "+r.https+" ", "listen 8081;", "listen "+r.status+";",
+		"listen 80 ", "listen "+r.http+" ", "listen 443 ", "listen "+r.https+" ", "listen 8081;", "listen "+r.status+"; set_real_ip_from 127.0.0.0/8; real_ip_header From;",
 	).Replace(config)
 	r.write("nginx.conf", r.config)
 	r.write("run/resolver.conf", fmt.Sprintf("resolver %s valid=1s ipv6=off;\nmap \"\" $service_domain { default \"\"; }\n", r.dns.address))

@@ -120,7 +120,7 @@ func gatewayRig(t *testing.T) (*rig, *backend) {
 	}
 	b.port = int32(server.Listener.Addr().(*net.TCPAddr).Port)
 	services := []v1alpha1.Service{{Name: "web", Port: b.port}}
-	config, err := nginxConfig(g, []v1alpha1.Network{{Name: "net", Subnet: "10.0.0.0/24"}}, services, nil)
+	config, err := nginxConfig(g, services, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,9 +420,15 @@ func TestGatewayStreams(t *testing.T) {
 	}
 }
 
+// A pod of a cluster has an address that is in no network of the stack.
 func TestGatewayStatus(t *testing.T) {
 	r, _ := gatewayRig(t)
-	a, err := http.Get("http://" + r.status + "/stub_status")
+	request, err := http.NewRequest(http.MethodGet, "http://"+r.status+"/stub_status", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("From", "10.244.0.21")
+	a, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
