@@ -90,3 +90,24 @@ func TestExplainAPodWithoutANode(t *testing.T) {
 		t.Errorf("explained as %q: %q", state.Reason, state.Message)
 	}
 }
+
+func TestExplainAPodThatStarts(t *testing.T) {
+	waits := func(name string, w corev1.ContainerStateWaiting) (pod corev1.Pod) {
+		pod.Name = name
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "web", State: corev1.ContainerState{Waiting: &w}}}
+		return pod
+	}
+	starts := waits("web-1", corev1.ContainerStateWaiting{Reason: "ContainerCreating"})
+	fails := waits("web-2", corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 10s"})
+	for want, pods := range map[string][]corev1.Pod{
+		"ContainerCreating: pod web-1, container web: ContainerCreating": {starts},
+		"CrashLoopBackOff: pod web-2, container web: back-off 10s":       {starts, fails},
+	} {
+		var state backend.State
+		explain(&state, pods)
+		explainStart(&state, pods)
+		if got := state.Reason + ": " + state.Message; got != want {
+			t.Errorf("explained as %q, want %q", got, want)
+		}
+	}
+}

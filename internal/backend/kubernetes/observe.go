@@ -88,8 +88,11 @@ func (p *pass) state(ctx context.Context, ref manifests.Ref) (backend.State, err
 	if !settled && state.Phase != backend.Ready && state.Phase != backend.Succeeded {
 		explain(&state, pods)
 		if len(pods) > 0 && state.Message == "" {
-			return state, p.explainMissing(ctx, &state, pods)
+			if err := p.explainMissing(ctx, &state, pods); err != nil {
+				return state, err
+			}
 		}
+		explainStart(&state, pods)
 	}
 	return state, nil
 }

@@ -82,6 +82,17 @@ func explain(state *backend.State, pods []corev1.Pod) {
 	}
 }
 
+// explainStart tells what a pod waits for that has nothing worse to say: its volumes, its image, its turn.
+func explainStart(state *backend.State, pods []corev1.Pod) {
+	for i := range pods {
+		for _, c := range pods[i].Status.ContainerStatuses {
+			if w := c.State.Waiting; w != nil && state.Message == "" {
+				state.Reason, state.Message = w.Reason, fmt.Sprintf("pod %s, container %s: %s", pods[i].Name, c.Name, w.Reason)
+			}
+		}
+	}
+}
+
 func explainContainer(state *backend.State, pod *corev1.Pod, c corev1.ContainerStatus) {
 	switch {
 	case c.State.Waiting != nil && isPull(c.State.Waiting.Reason):
