@@ -20,7 +20,7 @@ import (
 // soakVariable has every call come to harm in every way; without it, a sample does.
 const soakVariable = "MOCKUP_SOAK"
 
-// A sample ends after sampleTime, but has sampleLeast faults in each lane.
+// A sample ends after sampleTime, but sampleLeast faults come about in each lane.
 const (
 	sampleTime  = 40 * time.Second
 	sampleLeast = 2
@@ -145,7 +145,7 @@ func (l *faultLane) run() {
 	l.t.Logf("%d calls in a turn: %s", counted, inShort(clean))
 	done, failed := 0, 0
 	for _, f := range todo {
-		if os.Getenv(soakVariable) == "" && done >= sampleLeast && time.Since(begin) > sampleTime {
+		if os.Getenv(soakVariable) == "" && done-len(l.missed) >= sampleLeast && time.Since(begin) > sampleTime {
 			break
 		}
 		done++
@@ -158,11 +158,15 @@ func (l *faultLane) run() {
 	}
 	l.t.Logf("%d of %d faults in %s; %d did not come about: %v", done, len(todo),
 		time.Since(begin).Round(time.Second), len(l.missed), l.missed)
-	if len(l.missed) > done/2 {
+	if done >= enough && len(l.missed) > done/2 || len(l.missed) == done {
 		l.t.Error("most faults did not come about")
 	}
 	l.do(manifests.Removal(l.stack.owner), fault{})
 }
+
+// enough faults to say of them that most did not come about. A call of one turn need not be made in another, when the machine
+// has much else to do.
+const enough = 10
 
 // mostFailures are enough to see what is wrong.
 const mostFailures = 5
