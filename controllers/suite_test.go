@@ -17,6 +17,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"mockup.dev/mockup/api/v1alpha1"
+	"mockup.dev/mockup/config/rbac"
 	"mockup.dev/mockup/controllers"
 	"mockup.dev/mockup/internal/backend/memory"
 	"mockup.dev/mockup/internal/controlplane/controlplanetest"
@@ -46,7 +47,7 @@ var _ = BeforeSuite(func() {
 
 	world = memory.NewWorld()
 	unique := true
-	manager, err := controlplanetest.AsManager(context.Background(), rest, "../config/rbac")
+	manager, err := rbac.AsManager(context.Background(), rest)
 	Expect(err).NotTo(HaveOccurred())
 	mgr, err := ctrl.NewManager(manager, ctrl.Options{
 		Scheme: scheme, NewClient: newLagging, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &unique},

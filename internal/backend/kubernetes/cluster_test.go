@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/util/connrotation"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"mockup.dev/mockup/internal/controlplane/controlplanetest"
+	"mockup.dev/mockup/config/rbac"
 )
 
 // cluster is a real kube-apiserver with etcd, and a simulation of what else a cluster has.
@@ -62,7 +62,7 @@ func withCluster(m *testing.M) (code int, err error) {
 	if err := ensureNamespace(ctx, "other"); err != nil {
 		return 1, err
 	}
-	if cluster.manager, err = controlplanetest.AsManager(ctx, config, "../../../config/rbac"); err != nil {
+	if cluster.manager, err = rbac.AsManager(ctx, config); err != nil {
 		return 1, err
 	}
 	if cluster.node, err = startKubelet(ctx, cluster.client); err != nil {
