@@ -20,7 +20,7 @@ import (
 // soakVariable has every call come to harm in every way; without it, a sample does.
 const soakVariable = "MOCKUP_SOAK"
 
-// A sample ends after sampleTime, but sampleLeast faults come about in each lane.
+// A sample ends after sampleTime, but sampleLeast faults come about in each lane, if enough were tried.
 const (
 	sampleTime  = 40 * time.Second
 	sampleLeast = 2
@@ -145,7 +145,8 @@ func (l *faultLane) run() {
 	l.t.Logf("%d calls in a turn: %s", counted, inShort(clean))
 	done, failed := 0, 0
 	for _, f := range todo {
-		if os.Getenv(soakVariable) == "" && done-len(l.missed) >= sampleLeast && time.Since(begin) > sampleTime {
+		sampled := done-len(l.missed) >= sampleLeast || done >= enough
+		if os.Getenv(soakVariable) == "" && sampled && time.Since(begin) > sampleTime {
 			break
 		}
 		done++
